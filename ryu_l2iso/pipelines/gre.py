@@ -1,0 +1,225 @@
+"""GRE isolation: what a switch holds so that a packet carries its network's key and stays in it.
+
+How to add a table: declare it below with a number after the tables that send packets to it, name
+what it matches and where it may go, give its flows a reason, build them in a function named after
+what they match, and add it to docs/pipeline-gre.rst (a test compares the two).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Sequence
+
+from ryu_l2iso.pipelines.flow import (
+    MULTICAST,
+    Action,
+    Flow,
+    Group,
+    Match,
+    Output,
+    SetTunnelId,
+    ToGroup,
+)
+from ryu_l2iso.pipelines.table import Pipeline, Table
+from ryu_l2iso.state.ports import PortId, TunnelPort, VMPort, is_complete
+from ryu_l2iso.state.state import State
+from ryu_l2iso.state.subjects import (
+    MacSubject,
+    NetworkSubject,
+    PortSubject,
+    Subject,
+    SwitchSubject,
+)
+
+# Packets pass the tables in this order.  Numbers stand here and nowhere else.
+
+SOURCE = Table(
+    number=0,
+    name="source",
+    purpose="Decide which network a packet is of, by the port it came in by; drop spoofed ones.",
+    matches=frozenset({"in_port", "eth_src", "tunnel_id"}),
+    goto=frozenset({"tunnel_out", "local_out"}),
+    miss="drop: the port is no VM's and no tunnel's, or not all is known of it yet",
+)
+TUNNEL_OUT = Table(
+    number=1,
+    name="tunnel_out",
+    purpose="Send a packet of a local VM to the other switches where its destination is.",
+    matches=frozenset({"tunnel_id", "eth_dst"}),
+    goto=frozenset({"local_out"}),
+    miss="drop: no network has the key",
+)
+LOCAL_OUT = Table(
+    number=2,
+    name="local_out",
+    purpose="Deliver a packet to the VMs of its network on this switch.",
+    matches=frozenset({"tunnel_id", "eth_dst"}),
+    goto=frozenset(),
+    miss="drop: no network has the key",
+)
+
+
+class Reason(enum.IntEnum):
+    """Why a flow is there; the low bits of its cookie."""
+
+    MISS = 0
+    FROM_VM = 1
+    SPOOFED_SOURCE = 2
+    FROM_TUNNEL = 3
+    UNKNOWN_KEY = 4
+    TO_REMOTE_MAC = 5
+    TO_REMOTE_MULTICAST = 6
+    NOT_REMOTE = 7
+    TO_LOCAL_MAC = 8
+    TO_LOCAL_MULTICAST = 9
+    UNKNOWN_DESTINATION = 10
+
+
+PIPELINE = Pipeline(1, Reason, [SOURCE, TUNNEL_OUT, LOCAL_OUT])
+
+EXACT, WIDE, MISS = 20, 10, 0
+"""Priorities: one MAC or one key; all the rest of a port or a network; all the rest."""
+
+
+def tunnel_group_id(key: int) -> int:
+    """Return the id of the group of the tunnels to all other switches with the network."""
+    return 2 * key
+
+
+def local_group_id(key: int) -> int:
+    """Return the id of the group of the network's VM ports on the switch."""
+    return 2 * key + 1
+
+
+class GrePipeline:
+    """The desired flows and groups of any switch, cut into subjects."""
+
+    cookie = PIPELINE.cookie
+    cookie_mask = PIPELINE.cookie_mask
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def subjects(self, dpid: int) -> Iterable[Subject]:
+        """Return all subjects that a switch has flows for."""
+        yield SwitchSubject()
+        for port in self._state.ports.on(dpid):
+            yield PortSubject(port.port_no)
+        for network_id in self._state.topology.networks_on(dpid):
+            yield from self._state.topology.network_subjects(network_id)
+
+    def desired(self, dpid: int, subject: Subject) -> Sequence[Flow | Group]:
+        """Return what a switch should hold for a subject; nothing for one that it has not."""
+        if isinstance(subject, PortSubject):
+            return self._port_flows(PortId(dpid, subject.port_no))
+        if isinstance(subject, NetworkSubject):
+            return self._network_flows(dpid, subject.network_id)
+        if isinstance(subject, MacSubject):
+            return self._mac_flows(dpid, subject.network_id, subject.mac)
+        return _miss_flows()
+
+    def _port_flows(self, port_id: PortId) -> Sequence[Flow]:
+        port = self._state.ports.get(port_id)
+        if isinstance(port, TunnelPort):
+            return [_from_tunnel_unknown_key_flow(port)]
+        if isinstance(port, VMPort) and is_complete(port, key_required=True):
+            return _from_vm_flows(port)
+        return []
+
+    def _network_flows(self, dpid: int, network_id: str) -> Sequence[Flow | Group]:
+        topology = self._state.topology
+        members = topology.members(network_id)
+        key = self._state.networks.key(network_id)
+        if dpid not in members or key is None:
+            return []
+        remotes = sorted(set(members) - {dpid})
+        incoming = [p for remote in remotes for p in topology.tunnels_to(dpid, remote)]
+        return [
+            *(_from_tunnel_flow(port_no, key) for port_no in incoming),
+            *_tunnel_flood(key, self._tunnels(dpid, remotes)),
+            _not_remote_flow(key),
+            *_local_flood(key, sorted(members[dpid])),
+            _unknown_destination_flow(key),
+        ]
+
+    def _mac_flows(self, dpid: int, network_id: str, mac: str) -> Sequence[Flow]:
+        topology = self._state.topology
+        key = self._state.networks.key(network_id)
+        if dpid not in topology.members(network_id) or key is None:
+            return []
+        locations = sorted(topology.locations(network_id, mac))
+        local = [port_no for at, port_no in locations if at == dpid]
+        tunnels = self._tunnels(dpid, sorted({at for at, _ in locations} - {dpid}))
+        flows = []
+        if tunnels:
+            flows.append(_to_remote_mac_flow(key, mac, tunnels, also_local=bool(local)))
+        if local:
+            flows.append(_to_local_mac_flow(key, mac, local))
+        return flows
+
+    def _tunnels(self, dpid: int, remotes: Iterable[int]) -> list[int]:
+        """Return the ports by which a switch sends to others, as far as they exist."""
+        found = (self._state.topology.tunnel_to(dpid, remote) for remote in remotes)
+        return [port_no for port_no in found if port_no is not None]
+
+
+def _miss_flows() -> list[Flow]:
+    return [PIPELINE.flow(t, MISS, Match(), Reason.MISS) for t in PIPELINE.tables]
+
+
+def _from_vm_flows(port: VMPort) -> list[Flow]:
+    assert port.key is not None
+    own = Match(in_port=port.port_no, eth_src=port.mac)
+    any_source = Match(in_port=port.port_no)
+    to_network = [SetTunnelId(port.key)]
+    return [
+        PIPELINE.flow(SOURCE, EXACT, own, Reason.FROM_VM, to_network, TUNNEL_OUT),
+        PIPELINE.flow(SOURCE, WIDE, any_source, Reason.SPOOFED_SOURCE),
+    ]
+
+
+def _from_tunnel_unknown_key_flow(port: TunnelPort) -> Flow:
+    return PIPELINE.flow(SOURCE, WIDE, Match(in_port=port.port_no), Reason.UNKNOWN_KEY)
+
+
+def _from_tunnel_flow(port_no: int, key: int) -> Flow:
+    match = Match(in_port=port_no, tunnel_id=key)
+    return PIPELINE.flow(SOURCE, EXACT, match, Reason.FROM_TUNNEL, goto=LOCAL_OUT)
+
+
+def _tunnel_flood(key: int, tunnels: Sequence[int]) -> list[Flow | Group]:
+    if not tunnels:
+        return []
+    group = Group(tunnel_group_id(key), tuple(tunnels))
+    match = Match(tunnel_id=key, eth_dst=MULTICAST)
+    reason = Reason.TO_REMOTE_MULTICAST
+    actions = [ToGroup(group.group_id)]
+    return [group, PIPELINE.flow(TUNNEL_OUT, EXACT, match, reason, actions, LOCAL_OUT)]
+
+
+def _to_remote_mac_flow(key: int, mac: str, tunnels: Sequence[int], also_local: bool) -> Flow:
+    match = Match(tunnel_id=key, eth_dst=mac)
+    actions: list[Action] = [Output(port_no) for port_no in tunnels]
+    goto = LOCAL_OUT if also_local else None
+    return PIPELINE.flow(TUNNEL_OUT, EXACT, match, Reason.TO_REMOTE_MAC, actions, goto)
+
+
+def _not_remote_flow(key: int) -> Flow:
+    return PIPELINE.flow(TUNNEL_OUT, WIDE, Match(tunnel_id=key), Reason.NOT_REMOTE, goto=LOCAL_OUT)
+
+
+def _to_local_mac_flow(key: int, mac: str, ports: Sequence[int]) -> Flow:
+    match = Match(tunnel_id=key, eth_dst=mac)
+    actions = [Output(port_no) for port_no in ports]
+    return PIPELINE.flow(LOCAL_OUT, EXACT, match, Reason.TO_LOCAL_MAC, actions)
+
+
+def _local_flood(key: int, ports: Sequence[int]) -> list[Flow | Group]:
+    group = Group(local_group_id(key), tuple(ports))
+    match = Match(tunnel_id=key, eth_dst=MULTICAST)
+    actions = [ToGroup(group.group_id)]
+    return [group, PIPELINE.flow(LOCAL_OUT, EXACT, match, Reason.TO_LOCAL_MULTICAST, actions)]
+
+
+def _unknown_destination_flow(key: int) -> Flow:
+    return PIPELINE.flow(LOCAL_OUT, WIDE, Match(tunnel_id=key), Reason.UNKNOWN_DESTINATION)

@@ -1,0 +1,213 @@
+"""The ports of the fleet: what each is, by all the facts, kept up to date with every fact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ryu_l2iso.state.changes import Changes, PortChange
+from ryu_l2iso.state.interfaces import Interfaces
+from ryu_l2iso.state.networks import Networks
+from ryu_l2iso.state.port_facts import PortFacts
+from ryu_l2iso.state.ports import (
+    NW_ID_EXTERNAL,
+    RESERVED_NETWORK_IDS,
+    AssignedPort,
+    ExternalPort,
+    InterfaceFact,
+    OFPort,
+    Port,
+    PortId,
+    TunnelPort,
+    VMPort,
+    is_complete,
+)
+from ryu_l2iso.state.subjects import PortSubject
+from ryu_l2iso.state.switches import Switches
+from ryu_l2iso.state.topology import Topology
+
+
+class PortTable:
+    """dpid and number → port; a port's kind follows from the facts and from nothing else."""
+
+    def __init__(
+        self, networks: Networks, interfaces: Interfaces, switches: Switches, changes: Changes
+    ) -> None:
+        self.topology = Topology(changes)
+        self._networks = networks
+        self._interfaces = interfaces
+        self._switches = switches
+        self._changes = changes
+        self._facts: dict[int, PortFacts] = {}
+        self._ports: dict[PortId, Port] = {}
+        # network_id, iface_id and tunnel address → ports whose kind or content hangs on it
+        self._by_network: dict[str, set[PortId]] = {}
+        self._by_interface: dict[str, set[PortId]] = {}
+        self._by_remote: dict[str, set[PortId]] = {}
+        self._hangs_on: dict[PortId, list[tuple[dict[str, set[PortId]], str]]] = {}
+
+    def facts(self, dpid: int) -> PortFacts:
+        """Return the facts of a switch's ports, for reading; none for an unknown switch."""
+        return self._facts.get(dpid) or PortFacts()
+
+    def all_facts(self) -> Mapping[int, PortFacts]:
+        """Return dpid → facts of the switch's ports, for reading."""
+        return self._facts
+
+    def get(self, port_id: PortId) -> Port | None:
+        """Return a port; None when there is none or its kind is unknown."""
+        return self._ports.get(port_id)
+
+    def on(self, dpid: int) -> list[Port]:
+        """Return the ports of known kind of a switch, by number."""
+        numbers = sorted(self.facts(dpid).of_ports)
+        found = (self._ports.get(PortId(dpid, port_no)) for port_no in numbers)
+        return [port for port in found if port is not None]
+
+    def of_interface(self, iface_id: str) -> list[VMPort]:
+        """Return the VM ports of an interface, its locations."""
+        found = (self._ports.get(i) for i in sorted(self._by_interface.get(iface_id, ())))
+        return [port for port in found if isinstance(port, VMPort)]
+
+    def interface_ids(self) -> set[str]:
+        """Return the ids of the interfaces that are plugged."""
+        return {iface_id for iface_id in self._by_interface if self.of_interface(iface_id)}
+
+    # -- facts -------------------------------------------------------------------------------
+
+    def set_of_port(self, dpid: int, port: OFPort) -> None:
+        """Record what OpenFlow says of a port."""
+        self._look_at(dpid, self._of(dpid).set_of_port(port))
+
+    def remove_of_port(self, dpid: int, port_no: int) -> None:
+        """Record that OpenFlow says that a port is gone."""
+        self._look_at(dpid, self._of(dpid).remove_of_port(port_no))
+
+    def replace_of_ports(self, dpid: int, ports: Iterable[OFPort]) -> None:
+        """Record all ports that OpenFlow knows on a switch."""
+        self._look_at(dpid, self._of(dpid).replace_of_ports(ports))
+
+    def update_interfaces(self, dpid: int, rows: Mapping[str, InterfaceFact | None]) -> None:
+        """Record the OVSDB rows that changed, by name; None for one that is gone."""
+        known = self._of(dpid).interfaces
+        for row in (*rows.values(), *(known.get(name) for name in rows)):
+            if row is not None and row.tunnel_remote is not None:
+                self._changes.tunnels.add(dpid)
+        self._look_at(dpid, self._of(dpid).update_interfaces(rows))
+
+    def assign(self, port_id: PortId, assigned: AssignedPort) -> None:
+        """Record what REST says of a port."""
+        self._changes.tunnels.add(port_id.dpid)
+        self._of(port_id.dpid).assign(port_id.port_no, assigned)
+        self._look_at(port_id.dpid, {port_id.port_no})
+
+    def forget_interfaces(self, dpid: int) -> None:
+        """Forget what OVSDB said of a switch's ports."""
+        self.update_interfaces(dpid, dict.fromkeys(self.facts(dpid).interfaces))
+
+    def network_changed(self, network_id: str) -> None:
+        """Look again at the ports of a network: it came, went, or its key did."""
+        self._look_at_all(self._by_network.get(network_id, ()))
+
+    def interface_changed(self, iface_id: str) -> None:
+        """Look again at the ports of an interface: its network changed."""
+        self._look_at_all(self._by_interface.get(iface_id, ()))
+
+    def tunnel_addr_changed(self, address: str) -> None:
+        """Look again at the tunnel ports towards an address: its switch changed."""
+        self._look_at_all(self._by_remote.get(address, ()))
+
+    # -- what follows ------------------------------------------------------------------------
+
+    def _of(self, dpid: int) -> PortFacts:
+        return self._facts.setdefault(dpid, PortFacts())
+
+    def _look_at_all(self, port_ids: Iterable[PortId]) -> None:
+        for port_id in sorted(port_ids):
+            self._look_at(port_id.dpid, {port_id.port_no})
+
+    def _look_at(self, dpid: int, numbers: Iterable[int]) -> None:
+        for port_no in sorted(numbers):
+            port_id = PortId(dpid, port_no)
+            old, new = self._ports.get(port_id), self._classify(port_id)
+            self._register(port_id)
+            if old != new:
+                self._replace(port_id, old, new)
+
+    def _register(self, port_id: PortId) -> None:
+        """Remember which network, interface and address a port hangs on."""
+        for index, known in self._hangs_on.pop(port_id, ()):
+            index[known].discard(port_id)
+            if not index[known]:
+                del index[known]
+        facts = self._of(port_id.dpid)
+        port = facts.of_ports.get(port_id.port_no)
+        if port is None:
+            return
+        row = facts.interface(port) or InterfaceFact(port.name)
+        assigned = facts.assigned(port_id.port_no)
+        network_id = assigned.network_id or self._interfaces.network_id(row.iface_id)
+        for index, key in (
+            (self._by_network, network_id),
+            (self._by_interface, row.iface_id),
+            (self._by_remote, row.tunnel_remote),
+        ):
+            if key is not None:
+                index.setdefault(key, set()).add(port_id)
+                self._hangs_on.setdefault(port_id, []).append((index, key))
+
+    def _classify(self, port_id: PortId) -> Port | None:
+        """Return what a port is, from all that is known of it; None when that is not enough."""
+        dpid, port_no = port_id
+        facts = self._of(dpid)
+        port = facts.of_ports.get(port_no)
+        if port is None:
+            return None
+        assigned = facts.assigned(port_no)
+        row = facts.interface(port) or InterfaceFact(port.name)
+        remote = assigned.remote_dpid
+        if remote is None and row.tunnel_remote is not None:
+            remote = self._switches.by_tunnel_addr(row.tunnel_remote)
+        if remote is not None:
+            return TunnelPort(dpid, port_no, port.name, remote)
+        if assigned.network_id == NW_ID_EXTERNAL:
+            return ExternalPort(dpid, port_no, port.name)
+        if assigned.network_id in RESERVED_NETWORK_IDS:
+            return None
+        return self._vm_port(dpid, port, row, assigned)
+
+    def _vm_port(
+        self, dpid: int, port: OFPort, row: InterfaceFact, assigned: AssignedPort
+    ) -> VMPort | None:
+        if assigned.network_id is None and (row.iface_id is None or row.mac is None):
+            return None
+        network_id = assigned.network_id or self._interfaces.network_id(row.iface_id)
+        if network_id is not None and network_id not in self._networks:
+            network_id = None
+        return VMPort(
+            dpid=dpid,
+            port_no=port.port_no,
+            name=port.name,
+            iface_id=row.iface_id,
+            network_id=network_id,
+            key=None if network_id is None else self._networks.key(network_id),
+            mac=assigned.mac or row.mac,
+            up=port.up,
+        )
+
+    def _replace(self, port_id: PortId, old: Port | None, new: Port | None) -> None:
+        if old is not None:
+            self._index(old, add=False)
+        if new is None:
+            del self._ports[port_id]
+        else:
+            self._ports[port_id] = new
+            self._index(new, add=True)
+        self._changes.mark(port_id.dpid, [PortSubject(port_id.port_no)])
+        self._changes.ports.append(PortChange(old, new))
+
+    def _index(self, port: Port, add: bool) -> None:
+        topology = self.topology
+        if isinstance(port, TunnelPort):
+            (topology.add_tunnel_port if add else topology.remove_tunnel_port)(port)
+        elif isinstance(port, VMPort) and is_complete(port, self._networks.uses_keys):
+            (topology.add_vm_port if add else topology.remove_vm_port)(port)

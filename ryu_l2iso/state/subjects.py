@@ -1,0 +1,35 @@
+"""Subjects: what a switch's desired flows are cut into, so that a change recomputes little.
+
+Whoever changes the state marks ``(dpid, subject)``; a pipeline gives the flows of one subject on
+one switch.  The flows of different subjects never share an identity.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Union
+
+
+class PortSubject(NamedTuple):
+    """One port of the switch."""
+
+    port_no: int
+
+
+class NetworkSubject(NamedTuple):
+    """What the switch needs for a network as a whole, as floods."""
+
+    network_id: str
+
+
+class MacSubject(NamedTuple):
+    """What the switch needs to reach one MAC in a network."""
+
+    network_id: str
+    mac: str
+
+
+class SwitchSubject(NamedTuple):
+    """What every switch has, whatever is plugged: the misses."""
+
+
+Subject = Union[PortSubject, NetworkSubject, MacSubject, SwitchSubject]

@@ -277,10 +277,7 @@ class State:
             raise NotFound(f"port_no: the port is not in network {network_id}")
 
     def _assign_mac(self, port_id: PortId, mac: str) -> None:
-        assigned = replace(self._assigned(port_id), mac=mac)
-        if assigned.network_id is None:
-            assigned = replace(assigned, network_id=self._network_of(port_id))
-        self.ports.assign(port_id, assigned)
+        self.ports.assign(port_id, replace(self._assigned(port_id), mac=mac))
 
     def _tunnel_remote(self, port_id: PortId) -> int | None:
         assigned = self._assigned(port_id).remote_dpid

@@ -68,9 +68,8 @@ class Switches:
         del self._values[dpid][name]
 
     def remove(self, dpid: int) -> None:
-        """Forget a switch; raises NotFound."""
-        for name in self.names(dpid):
-            self.remove_value(dpid, name)
+        """Forget a switch that has no values left; raises NotFound."""
+        assert not self.names(dpid)
         del self._values[dpid]
 
     def _of(self, dpid: int) -> dict[str, object]:

@@ -1,0 +1,155 @@
+"""The GRE pipeline keeps its own declarations, and its flows read as ovs-ofctl prints them."""
+
+from __future__ import annotations
+
+import pytest
+
+from ryu_l2iso.pipelines import gre
+from ryu_l2iso.pipelines.flow import Match, Output
+from ryu_l2iso.pipelines.table import Pipeline, PipelineError, Table
+from ryu_l2iso.pipelines.tunnels import MAX_INTERFACE_NAME, desired_tunnels, tunnel_name
+from ryu_l2iso.state.ports import InterfaceFact, OFPort, PortId
+from ryu_l2iso.state.subjects import MacSubject, NetworkSubject, PortSubject
+from tests.unit.cloud import Cloud
+from tests.unit.evaluator import Evaluator
+
+COOKIE = "cookie=0x6c320001000000"
+
+
+@pytest.fixture
+def cloud() -> Cloud:
+    """Network "red" with a VM on each of two switches."""
+    built = Cloud()
+    built.network("red", 0x2A)
+    for dpid in (1, 2):
+        built.switch(dpid)
+        built.plug(dpid, dpid, "red", f"fa:16:3e:00:00:0{dpid}")
+    built.update_tunnels()
+    return built
+
+
+def test_a_match_prints_its_fields_in_the_order_of_ovs_ofctl() -> None:
+    match = Match(tunnel_id=1, metadata=2, in_port=3)
+    assert str(match) == "tun_id=0x1,metadata=0x2,in_port=3"
+
+
+def test_flows_of_a_switch_as_ovs_ofctl_prints_them(cloud: Cloud) -> None:
+    assert Evaluator(cloud.state).flows(1) == sorted(
+        f"{COOKIE}{line}"
+        for line in """\
+00, priority=0 actions=drop
+00, table=1, priority=0 actions=drop
+00, table=2, priority=0 actions=drop
+01, priority=20,in_port=1,dl_src=fa:16:3e:00:00:01 actions=set_field:0x2a->tun_id,goto_table:1
+02, priority=10,in_port=1 actions=drop
+03, priority=20,tun_id=0x2a,in_port=1000 actions=goto_table:2
+04, priority=10,in_port=1000 actions=drop
+05, table=1, priority=20,tun_id=0x2a,dl_dst=fa:16:3e:00:00:02 actions=output:1000
+06, table=1, priority=20,tun_id=0x2a,dl_dst=01:00:00:00:00:00/01:00:00:00:00:00 \
+actions=group:84,goto_table:2
+07, table=1, priority=10,tun_id=0x2a actions=goto_table:2
+08, table=2, priority=20,tun_id=0x2a,dl_dst=fa:16:3e:00:00:01 actions=output:1
+09, table=2, priority=20,tun_id=0x2a,dl_dst=01:00:00:00:00:00/01:00:00:00:00:00 \
+actions=group:85
+0a, table=2, priority=10,tun_id=0x2a actions=drop""".splitlines()
+    )
+    assert Evaluator(cloud.state).groups(1) == [
+        "group_id=84,type=all,bucket=actions=output:1000",
+        "group_id=85,type=all,bucket=actions=output:1",
+    ]
+
+
+def test_while_a_mac_is_here_and_there_it_goes_to_both(cloud: Cloud) -> None:
+    cloud.plug(1, 9, "red", "fa:16:3e:00:00:02", "iface-2-2")
+    line = "table=1, priority=20,tun_id=0x2a,dl_dst=fa:16:3e:00:00:02"
+    flows = Evaluator(cloud.state).flows(1)
+    assert f"{COOKIE}05, {line} actions=output:1000,goto_table:2" in flows
+
+
+def test_subjects_that_a_switch_does_not_have_have_no_flows(cloud: Cloud) -> None:
+    pipeline = gre.GrePipeline(cloud.state)
+    for subject in (PortSubject(77), NetworkSubject("blue"), MacSubject("blue", "fa:16:3e::")):
+        assert pipeline.desired(1, subject) == []
+    for subject in (NetworkSubject("red"), MacSubject("red", "fa:16:3e:00:00:01")):
+        assert pipeline.desired(3, subject) == []
+    cloud.state.ensure_port("__NW_ID_EXTERNAL__", PortId(1, 1))
+    assert pipeline.desired(1, PortSubject(1)) == []
+
+
+def test_two_ports_to_one_remote_receive_but_only_one_sends(cloud: Cloud) -> None:
+    cloud.state.ports.set_of_port(1, OFPort(2000, "extra", up=True))
+    row = InterfaceFact("extra", 2000, tunnel_remote="10.0.0.2")
+    cloud.state.ports.update_interfaces(1, {"extra": row})
+    flows = Evaluator(cloud.state).flows(1)
+    assert sum("in_port=2000 actions=drop" in flow for flow in flows) == 1
+    assert sum("tun_id=0x2a,in_port=2000 actions=goto_table:2" in flow for flow in flows) == 1
+    assert not any("output:2000" in flow for flow in flows)
+
+
+def test_a_flow_must_keep_to_the_declaration_of_its_table() -> None:
+    flow = gre.PIPELINE.flow
+    with pytest.raises(PipelineError, match="table local_out does not match in_port=1"):
+        flow(gre.LOCAL_OUT, 1, Match(in_port=1), gre.Reason.MISS)
+    with pytest.raises(PipelineError, match="table local_out does not send packets to source"):
+        flow(gre.LOCAL_OUT, 1, Match(), gre.Reason.MISS, [Output(1)], gre.SOURCE)
+
+
+def table(number: int, name: str, *goto: str) -> Table:
+    return Table(number, name, "", frozenset(), frozenset(goto), "")
+
+
+@pytest.mark.parametrize(
+    ("tables", "error"),
+    [
+        ([table(0, "a"), table(0, "b")], "one number"),
+        ([table(0, "a"), table(1, "a")], "one name"),
+        ([table(0, "a"), table(1, "b", "a")], "table b sends packets back to a"),
+        ([table(0, "a", "a")], "table a sends packets back to a"),
+    ],
+)
+def test_a_pipeline_refuses_a_wrong_declaration(tables: list[Table], error: str) -> None:
+    with pytest.raises(PipelineError, match=error):
+        Pipeline(1, gre.Reason, tables)
+
+
+def test_a_cookie_tells_the_reason_and_foreign_ones_tell_none() -> None:
+    flow = gre.PIPELINE.flow(gre.SOURCE, 1, Match(), gre.Reason.SPOOFED_SOURCE)
+    assert gre.PIPELINE.reason(flow.cookie) is gre.Reason.SPOOFED_SOURCE
+    assert gre.PIPELINE.table_name(flow.table) == "source"
+    for cookie in (0, 2, flow.cookie + (1 << 32), flow.cookie + (1 << 48)):
+        with pytest.raises(ValueError, match="not a cookie of this pipeline"):
+            gre.PIPELINE.reason(cookie)
+
+
+def test_tunnels_are_named_from_their_remote_and_never_collide() -> None:
+    assert tunnel_name("gre", 1, "10.0.0.2").startswith("gre0a000002")
+    names = {
+        tunnel_name(kind, dpid, remote)
+        for kind in ("gre", "vxlan", "geneve")
+        for dpid in (1, 2)
+        for remote in ("10.0.0.2", "10.0.0.3", "fd00::1", "fd00::2")
+    }
+    assert len(names) == 24
+    assert all(len(name) <= MAX_INTERFACE_NAME for name in names)
+
+
+def test_a_tunnel_is_there_while_a_network_is_on_both_ends(cloud: Cloud) -> None:
+    def remotes(dpid: int) -> list[str]:
+        return [t.remote_ip for t in desired_tunnels(cloud.state, dpid, "gre").values()]
+
+    assert (remotes(1), remotes(2), remotes(3)) == (["10.0.0.2"], ["10.0.0.1"], [])
+    cloud.unplug(2, 2)
+    assert (remotes(1), remotes(2)) == ([], [])
+    cloud.plug(2, 2, "red", "fa:16:3e:00:00:02")
+    cloud.state.set_switch_value(2, "ovs_tunnel_addr", "fd00::2")
+    assert (remotes(1), remotes(2)) == ([], [])
+    cloud.state.remove_switch_value(2, "ovs_tunnel_addr")
+    assert (remotes(1), remotes(2)) == ([], [])
+
+
+def test_no_tunnel_is_made_beside_one_that_rest_named(cloud: Cloud) -> None:
+    cloud.state.ports.replace_of_ports(1, [])
+    cloud.plug(1, 1, "red", "fa:16:3e:00:00:01")
+    cloud.state.add_tunnel(PortId(1, 50), 2)
+    assert desired_tunnels(cloud.state, 1, "gre") == {}
+    assert len(desired_tunnels(cloud.state, 2, "gre")) == 1

@@ -1,0 +1,1 @@
+"""I/O: flows to wire and back, programming and reconciling a switch."""

@@ -1,0 +1,157 @@
+"""What must be sent to a switch so that it holds what it should.
+
+There are two named things here.  *Desired* is what a switch should hold: a pipeline computes it
+from the whole state, and it knows nothing of switches.  *Installed* is what a switch holds: it is
+read back when the switch connects, and after that it is changed only when the switch has
+confirmed a bundle; what was sent but not confirmed is in neither.  The compare of the two gives a
+plan, and that is all of synchronising: there is no second way to add or delete a flow, on connect,
+on a change and after an error alike.  Applying the plan to *installed* gives *desired*, except for
+what may not be deleted yet, so a second compare finds nothing to do.
+
+What may not be deleted: a flow under our cookie that nobody of this process's life ever desired is
+a *stray*.  It may be a leftover, or the flow of a VM that we have not heard of yet; until the
+switch's OVSDB has been read there is no telling, and it stays.
+
+Groups have no cookie.  A group is ours if a flow of ours refers to it or if it was desired before;
+the groups of others are never deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import Union
+
+from ryu_l2iso.openflow.wire import FlowKey, InstalledFlow, InstalledGroup, OpaqueFlow
+from ryu_l2iso.pipelines.flow import Flow, Group, ToGroup
+
+Key = Union[FlowKey, int]
+"""What names a flow (``flow.id``) or a group (its ``group_id``)."""
+
+
+def key_of(piece: InstalledFlow | InstalledGroup) -> Key:
+    """Return what names a flow or a group on its switch."""
+    return piece.id if isinstance(piece, (Flow, OpaqueFlow)) else piece.group_id
+
+
+@dataclass
+class Contents:
+    """What a switch holds or should hold.
+
+    ``flows`` is flow id → flow, ``groups`` is group id → group.
+    """
+
+    flows: dict[FlowKey, InstalledFlow] = field(default_factory=dict)
+    groups: dict[int, InstalledGroup] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, pieces: Iterable[InstalledFlow | InstalledGroup]) -> Contents:
+        """Return contents made of these flows and groups."""
+        contents = cls()
+        for piece in pieces:
+            if isinstance(piece, (Flow, OpaqueFlow)):
+                contents.flows[piece.id] = piece
+            else:
+                contents.groups[piece.group_id] = piece
+        return contents
+
+    def keys(self) -> Iterator[Key]:
+        """Yield what names each flow and each group."""
+        yield from self.flows
+        yield from self.groups
+
+    def part(self, keys: Iterable[Key]) -> Contents:
+        """Return those flows and groups that are among ``keys``."""
+        part = Contents()
+        for key in keys:
+            if isinstance(key, int):
+                if key in self.groups:
+                    part.groups[key] = self.groups[key]
+            elif key in self.flows:
+                part.flows[key] = self.flows[key]
+        return part
+
+    def apply(self, plan: Plan) -> None:
+        """Change this picture of a switch into what it is after ``plan``."""
+        for group in plan.groups_to_add + plan.groups_to_modify:
+            self.groups[group.group_id] = group
+        for flow in plan.flows_to_delete:
+            self.flows.pop(flow.id, None)
+        for added in plan.flows_to_add:
+            self.flows[added.id] = added
+        for group_id in plan.groups_to_delete:
+            self.groups.pop(group_id, None)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to send, in this order and in one bundle.
+
+    A group stands before the flows that refer to it are added, and goes after they went.  A flow
+    whose content differs is among ``flows_to_add`` only: adding replaces it, counters and all
+    (OpenFlow 1.4, 6.4).  ``held`` counts the strays that stay; nothing is sent for them.
+    """
+
+    groups_to_add: tuple[Group, ...] = ()
+    groups_to_modify: tuple[Group, ...] = ()
+    flows_to_delete: tuple[InstalledFlow, ...] = ()
+    flows_to_add: tuple[Flow, ...] = ()
+    groups_to_delete: tuple[int, ...] = ()
+    held: int = 0
+
+    @property
+    def flow_mods(self) -> int:
+        """Return how many flow-mods the plan sends."""
+        return len(self.flows_to_delete) + len(self.flows_to_add)
+
+    @property
+    def group_mods(self) -> int:
+        """Return how many group-mods the plan sends."""
+        return len(self.groups_to_add) + len(self.groups_to_modify) + len(self.groups_to_delete)
+
+    def __bool__(self) -> bool:
+        """Return whether there is anything to send."""
+        return bool(self.flow_mods or self.group_mods)
+
+
+def compare(
+    desired: Contents, installed: Contents, known: AbstractSet[Key], delete_strays: bool
+) -> Plan:
+    """Return the plan that turns ``installed`` into ``desired``.
+
+    ``installed`` holds our flows and the groups of everybody; ``known`` is what was desired
+    before and may always be deleted, other flows only if ``delete_strays``.
+    """
+    unwanted = [flow for key, flow in installed.flows.items() if key not in desired.flows]
+    goes = [flow for flow in unwanted if delete_strays or flow.id in known]
+    gone = {flow.id for flow in goes}
+    stays = [flow for flow in unwanted if flow.id not in gone]
+
+    groups = [group for group in desired.groups.values() if isinstance(group, Group)]
+    differing = [group for group in groups if installed.groups.get(group.group_id) != group]
+    ours = referred_groups(installed.flows.values()) | known
+    needed = referred_groups([*stays, *desired.flows.values()]) | desired.groups.keys()
+    return Plan(
+        groups_to_add=tuple(g for g in differing if g.group_id not in installed.groups),
+        groups_to_modify=tuple(g for g in differing if g.group_id in installed.groups),
+        flows_to_delete=tuple(goes),
+        flows_to_add=tuple(
+            flow
+            for key, flow in desired.flows.items()
+            if isinstance(flow, Flow) and installed.flows.get(key) != flow
+        ),
+        groups_to_delete=tuple(i for i in installed.groups if i in ours and i not in needed),
+        held=len(stays),
+    )
+
+
+def referred_groups(flows: Iterable[InstalledFlow]) -> set[Key]:
+    """Return the ids of the groups that these flows hand packets to."""
+    return {
+        action.group_id
+        for flow in flows
+        if isinstance(flow, Flow)
+        for action in flow.actions
+        if isinstance(action, ToGroup)
+    }

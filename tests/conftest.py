@@ -1,0 +1,39 @@
+"""All of pytest runs as the manager does: patched by eventlet before anything else is imported.
+
+A test then meets the same green sockets, threads and sleeps as the code that it tests.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
+
+import eventlet  # noqa: E402
+
+eventlet.monkey_patch()
+
+import pytest  # noqa: E402
+
+MAY_SKIP = "no Python 3.9 found"
+"""How the one reason to skip starts that ``--no-skips`` lets pass."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--no-skips``."""
+    parser.addoption("--no-skips", action="store_true", help="a skipped test fails the run")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run when ``--no-skips`` is given and a test was skipped."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or not session.config.getoption("no_skips"):
+        return
+    skipped = [report for report in reporter.stats.get("skipped", []) if not _may_skip(report)]
+    if skipped and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _may_skip(report: pytest.TestReport | pytest.CollectReport) -> bool:
+    return isinstance(report.longrepr, tuple) and MAY_SKIP in report.longrepr[2]

@@ -1,0 +1,84 @@
+"""A source and switches that are a table and a ``Contents`` each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Callable
+
+from ryu_l2iso.exceptions import SwitchError
+from ryu_l2iso.openflow.connection import Connection
+from ryu_l2iso.openflow.plan import Contents, Plan
+from ryu_l2iso.openflow.wire import InstalledFlow, InstalledGroup
+from ryu_l2iso.pipelines.flow import Flow, Group, Match, Output, ToGroup
+from ryu_l2iso.state.subjects import NetworkSubject, PortSubject, Subject
+
+DPID = 0xAB
+FLOOD = NetworkSubject("n")
+
+
+def flow(port: int, output: int = 1) -> Flow:
+    return Flow(0, 10, Match(in_port=port), (Output(output),), None, 0x100 | port)
+
+
+def flood(*ports: int) -> tuple[Flow | Group, ...]:
+    return (
+        Group(7, ports),
+        Flow(1, 5, Match(tunnel_id=7), (ToGroup(7),), None, 0x100),
+    )
+
+
+class Source:
+    """Every switch should hold what ``table`` says; counts what was computed."""
+
+    cookie = 0x100
+    cookie_mask = 0xFF00
+
+    def __init__(self) -> None:
+        self.table: dict[Subject, Sequence[Flow | Group]] = {}
+        self.computed: list[Subject] = []
+
+    def subjects(self, dpid: int) -> list[Subject]:
+        return list(self.table)
+
+    def desired(self, dpid: int, subject: Subject) -> Sequence[Flow | Group]:
+        self.computed.append(subject)
+        return self.table.get(subject, ())
+
+
+class Switch(Connection):
+    """A connection whose switch is ``holds``; ``before_commit`` may raise or change the world."""
+
+    def __init__(self, holds: Contents) -> None:
+        super().__init__(SimpleNamespace(id=DPID))
+        self.holds = holds
+        self.plans: list[Plan] = []
+        self.before_commit: Callable[[], None] = lambda: None
+        self.after_read: Callable[[], None] = lambda: None
+
+    def read_flows(self, cookie: int, mask: int, deadline: float) -> list[InstalledFlow]:
+        return [f for f in self.holds.flows.values() if f.cookie & mask == cookie]
+
+    def read_groups(self, deadline: float) -> list[InstalledGroup]:
+        self.after_read()
+        return list(self.holds.groups.values())
+
+    def apply(self, plan: Plan, deadline: float) -> None:
+        self.plans.append(plan)
+        self.before_commit()
+        self.holds.apply(plan)
+
+    def fail(self) -> None:
+        """Be ``before_commit``: refuse."""
+        raise SwitchError("no")
+
+
+def filled_source() -> Source:
+    """Return a source with a port and a flood."""
+    made = Source()
+    made.table = {PortSubject(1): [flow(1)], FLOOD: flood(1, 2)}
+    return made
+
+
+def pieces(source: Source) -> Contents:
+    return Contents.of(piece for some in source.table.values() for piece in some)

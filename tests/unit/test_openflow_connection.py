@@ -1,0 +1,210 @@
+"""Requests and replies of ``Connection`` on a datapath that only records what is sent."""
+
+from __future__ import annotations
+
+import struct
+from types import SimpleNamespace
+from typing import Any, Callable
+
+import pytest
+
+from ryu_l2iso.exceptions import SwitchError
+from ryu_l2iso.framework import hub
+from ryu_l2iso.openflow import wire
+from ryu_l2iso.openflow.connection import Connection
+from ryu_l2iso.openflow.plan import Plan
+from ryu_l2iso.pipelines.flow import Flow, Group, Match, Output
+
+FLOW = Flow(1, 5, Match(in_port=1), (Output(2),), None, 9)
+OLD = FLOW._replace(priority=4)
+PLAN = Plan((Group(1, (1,)),), (Group(2, (2,)),), (OLD,), (FLOW,), (3,))
+
+
+class Datapath:
+    """Records the chunks sent; ``takes`` says what ``send`` returns, or what it does first."""
+
+    def __init__(self, takes: Callable[[], bool] = lambda: True) -> None:
+        self.sent: list[bytes] = []
+        self._takes = takes
+
+    def send(self, chunk: bytes) -> bool:
+        self.sent.append(chunk)
+        return self._takes()
+
+
+def split(data: bytes) -> list[bytes]:
+    """Return the messages in ``data``."""
+    messages = []
+    while data:
+        length = struct.unpack_from("!H", data, 2)[0]
+        messages.append(data[:length])
+        data = data[length:]
+    return messages
+
+
+def answer(connection: Connection, *replies: bytes) -> None:
+    """Let the switch answer as soon as somebody waits."""
+
+    def give() -> None:
+        for reply in replies:
+            connection.received(SimpleNamespace(buf=reply))
+
+    hub.spawn(give)
+
+
+def stats(xid: int, entries: bytes = b"", more: bool = False, kind: int = 1) -> bytes:
+    return struct.pack("!BBHIHH4x", 5, 19, 16 + len(entries), xid, kind, more) + entries
+
+
+def entry(flow: Flow) -> bytes:
+    tail = wire.pack_flow_add(flow, 0)[48:]
+    head = struct.pack("!HBxIIHHHHH2x", 48 + len(tail), flow.table, 0, 0, flow.priority, 0, 0, 0, 0)
+    return head + struct.pack("!QQQ", flow.cookie, 0, 0) + tail
+
+
+def refusal(xid: int) -> bytes:
+    """Return an error message: bad action, bad output port."""
+    return struct.pack("!BBHIHH", 5, 1, 12, xid, 2, 4)
+
+
+def committed(xid: int) -> bytes:
+    return wire.pack_bundle_control(1, wire.COMMIT_REPLY, xid)
+
+
+def test_flows_of_several_replies() -> None:
+    datapath = Datapath()
+    connection = Connection(datapath)
+    answer(connection, stats(1, entry(FLOW), True), stats(1, b"", True), stats(1, entry(OLD)))
+    assert connection.read_flows(9, 0xFF, 5.0) == [FLOW, OLD]
+    assert datapath.sent == [wire.pack_flow_stats_request(9, 0xFF, 1)]
+
+
+def test_groups() -> None:
+    connection = Connection(Datapath())
+    answer(connection, stats(1, struct.pack("!HBxI", 8, 0, 7), kind=7))
+    assert connection.read_groups(5.0) == [Group(7, ())]
+
+
+def test_plan_is_one_bundle_in_order() -> None:
+    datapath = Datapath()
+    connection = Connection(datapath)
+    opened = wire.pack_bundle_control(1, wire.OPEN_REPLY, 1)
+    answer(connection, opened, committed(7))
+    connection.apply(PLAN, 5.0)
+    assert split(b"".join(datapath.sent)) == [
+        wire.pack_bundle_control(1, wire.OPEN_REQUEST, 1),
+        wire.pack_bundle_add(1, wire.pack_group_add(Group(1, (1,)), 2)),
+        wire.pack_bundle_add(1, wire.pack_group_modify(Group(2, (2,)), 3)),
+        wire.pack_bundle_add(1, wire.pack_flow_delete_strict(OLD, 4)),
+        wire.pack_bundle_add(1, wire.pack_flow_add(FLOW, 5)),
+        wire.pack_bundle_add(1, wire.pack_group_delete(3, 6)),
+        wire.pack_bundle_control(1, wire.COMMIT_REQUEST, 7),
+    ]
+
+
+def test_large_plan_goes_in_chunks_of_whole_messages() -> None:
+    datapath = Datapath()
+    connection = Connection(datapath)
+    flows = tuple(FLOW._replace(priority=number) for number in range(3000))
+    answer(connection, committed(3002))
+    connection.apply(Plan(flows_to_add=flows), 5.0)
+    assert len(datapath.sent) > 1
+    assert max(map(len, datapath.sent)) < 2 * 0x10000
+    assert [len(split(chunk)) > 0 for chunk in datapath.sent] == [True] * len(datapath.sent)
+    assert len(split(b"".join(datapath.sent))) == 3002
+
+
+@pytest.mark.parametrize(
+    ("xid", "what"),
+    [
+        (1, r"\(4\)$"),
+        (2, "adding group_id=1"),
+        (4, "deleting cookie"),
+        (5, "adding cookie"),
+        (7, r"\(4\)$"),
+    ],
+)
+def test_refusal_names_what_was_refused(xid: int, what: str) -> None:
+    connection = Connection(Datapath())
+    answer(connection, refusal(xid), committed(7))
+    with pytest.raises(SwitchError, match=f"OFPET_BAD_ACTION.*OFPBAC_BAD_OUT_PORT.*{what}"):
+        connection.apply(PLAN, 5.0)
+
+
+def test_answers_to_others_are_left() -> None:
+    connection = Connection(Datapath())
+    foreign = [refusal(99), stats(5), refusal(0xFFFFFFFF)]
+    connection.received(SimpleNamespace(buf=refusal(1)))
+    answer(connection, *foreign, stats(1, entry(FLOW)))
+    assert connection.read_flows(9, 0xFF, 5.0) == [FLOW]
+
+
+def test_no_answer() -> None:
+    connection = Connection(Datapath())
+    with pytest.raises(SwitchError, match=r"the read of its flows: no answer in 0.01 s"):
+        connection.read_flows(9, 0xFF, 0.01)
+    answer(connection, stats(1, entry(OLD)), stats(2, entry(FLOW)))
+    assert connection.read_flows(9, 0xFF, 5.0) == [FLOW]
+
+
+def test_broken_answer() -> None:
+    connection = Connection(Datapath())
+    answer(connection, stats(1, b"\0" * 60))
+    with pytest.raises(SwitchError, match="the switch sent a structure of 0 bytes"):
+        connection.read_flows(9, 0xFF, 5.0)
+
+
+def test_switch_that_takes_no_data() -> None:
+    def block() -> bool:
+        hub.Event().wait()
+        return True
+
+    connection = Connection(Datapath(block))
+    with pytest.raises(SwitchError, match="takes no more data"):
+        connection.read_groups(0.01)
+
+
+def test_time_out_of_somebody_else_passes_through() -> None:
+    def expire() -> bool:
+        raise other
+
+    other = hub.Timeout(1000)
+    connection = Connection(Datapath(expire))
+    try:
+        with pytest.raises(hub.Timeout) as caught:
+            connection.read_groups(5.0)
+        assert caught.value is other
+    finally:
+        other.cancel()
+
+
+@pytest.mark.parametrize("how", ["closing", "closed before", "closed while waiting"])
+def test_closed(how: str) -> None:
+    connection = Connection(Datapath(lambda: how != "closing"))
+    if how == "closed before":
+        connection.close()
+    elif how == "closed while waiting":
+        hub.spawn(connection.close)
+    with pytest.raises(SwitchError, match="the connection is closed"):
+        connection.read_groups(5.0)
+
+
+def test_answer_counts_though_the_connection_closes_before_it_is_looked_at() -> None:
+    connection = Connection(Datapath())
+
+    def answer_and_close() -> None:
+        connection.received(SimpleNamespace(buf=stats(1, entry(FLOW))))
+        connection.received(SimpleNamespace(buf=stats(1, entry(OLD))))
+        connection.close()
+
+    hub.spawn(answer_and_close)
+    assert connection.read_flows(9, 0xFF, 5.0) == [FLOW]
+
+
+def test_xids_begin_again() -> None:
+    connection: Any = Connection(Datapath())
+    connection._next_xid = 0xFFFFFFFF
+    answer(connection, stats(0xFFFFFFFF))
+    assert connection.read_flows(9, 0xFF, 5.0) == []
+    answer(connection, stats(1))
+    assert connection.read_flows(9, 0xFF, 5.0) == []

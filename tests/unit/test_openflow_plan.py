@@ -1,0 +1,146 @@
+"""The one compare function."""
+
+from __future__ import annotations
+
+from typing import Union
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ryu_l2iso.openflow.plan import Contents, Key, Plan, compare, key_of
+from ryu_l2iso.openflow.wire import OpaqueFlow, OpaqueGroup
+from ryu_l2iso.pipelines.flow import Flow, Group, Match, Output, ToGroup
+
+COOKIE = 1
+
+
+def flow(port: int, output: int = 1, group: int = 0) -> Flow:
+    """Return a flow whose identity is ``port`` alone."""
+    does = ToGroup(group) if group else Output(output)
+    return Flow(0, 10, Match(in_port=port), (does,), None, COOKIE)
+
+
+def opaque(port: int) -> OpaqueFlow:
+    return OpaqueFlow(0, 10, Match(in_port=port), COOKIE)
+
+
+NOTHING = Contents()
+
+
+def test_nothing_differs() -> None:
+    same = Contents.of([flow(1, group=5), Group(5, (1, 2))])
+    plan = compare(same, same, set(), True)
+    assert plan == Plan()
+    assert not plan
+
+
+def test_all_is_added() -> None:
+    desired = Contents.of([flow(1, group=5), Group(5, (1, 2)), flow(2)])
+    plan = compare(desired, NOTHING, set(), False)
+    assert plan == Plan(groups_to_add=(Group(5, (1, 2)),), flows_to_add=(flow(1, group=5), flow(2)))
+    assert (plan.flow_mods, plan.group_mods) == (2, 1)
+
+
+def test_changed_flow_is_one_add_and_no_delete() -> None:
+    plan = compare(Contents.of([flow(1, 7)]), Contents.of([flow(1, 8)]), set(), True)
+    assert plan == Plan(flows_to_add=(flow(1, 7),))
+
+
+def test_flow_that_somebody_edited_is_one_add_and_no_delete() -> None:
+    plan = compare(Contents.of([flow(1)]), Contents.of([opaque(1)]), set(), True)
+    assert plan == Plan(flows_to_add=(flow(1),))
+
+
+def test_changed_group_is_modified_whatever_it_is_now() -> None:
+    desired = Contents.of([Group(5, (1,)), Group(6, (1,))])
+    plan = compare(desired, Contents.of([Group(5, (2,)), OpaqueGroup(6)]), set(), True)
+    assert plan == Plan(groups_to_modify=(Group(5, (1,)), Group(6, (1,))))
+
+
+def test_stray_flow_and_its_group_are_held_until_strays_may_go() -> None:
+    stray = Contents.of([flow(1, group=5), Group(5, (1,)), opaque(2)])
+    assert compare(NOTHING, stray, set(), False) == Plan(held=2)
+    gone = Plan(flows_to_delete=(flow(1, group=5), opaque(2)), groups_to_delete=(5,))
+    assert compare(NOTHING, stray, set(), True) == gone
+
+
+def test_what_was_desired_before_goes_at_once() -> None:
+    installed = Contents.of([flow(1, group=5), Group(5, (1,)), Group(6, (1,)), flow(2)])
+    known: set[Key] = {flow(1).id, 5, 6}
+    plan = compare(NOTHING, installed, known, False)
+    assert plan == Plan(flows_to_delete=(flow(1, group=5),), groups_to_delete=(5, 6), held=1)
+
+
+def test_group_that_a_stray_refers_to_stays() -> None:
+    installed = Contents.of([flow(1, group=5), flow(2, group=5), Group(5, (1,))])
+    plan = compare(NOTHING, installed, {flow(1).id, 5}, False)
+    assert plan == Plan(flows_to_delete=(flow(1, group=5),), held=1)
+
+
+def test_groups_of_others_are_never_deleted() -> None:
+    foreign = Contents.of([Group(5, (1,)), OpaqueGroup(6)])
+    assert compare(NOTHING, foreign, set(), True) == Plan()
+
+
+def test_part_has_what_is_there_of_the_keys() -> None:
+    contents = Contents.of([flow(1), flow(2), Group(5, ()), Group(6, ())])
+    part = contents.part([flow(1).id, flow(9).id, 5, 7])
+    assert part == Contents.of([flow(1), Group(5, ())])
+    assert set(contents.keys()) == {key_of(p) for p in (flow(1), flow(2), Group(5, ()))} | {6}
+
+
+Piece = Union[Flow, Group]
+ports = st.integers(1, 6)
+pieces = st.lists(
+    st.one_of(
+        st.builds(flow, ports, ports),
+        st.builds(flow, ports, group=ports),
+        st.builds(Group, ports, st.lists(ports, unique=True).map(tuple)),
+    )
+)
+
+
+@given(pieces, pieces, pieces)
+def test_applying_a_plan_leaves_nothing_to_do(
+    wanted: list[Piece], there: list[Piece], before: list[Piece]
+) -> None:
+    desired, installed = Contents.of(wanted), Contents.of(there)
+    known = {key_of(piece) for piece in before}
+    for delete_strays in (False, True):
+        plan = compare(desired, installed, known, delete_strays)
+        installed.apply(plan)
+        assert not compare(desired, installed, known, delete_strays)
+        assert {k: installed.flows[k] for k in desired.flows} == desired.flows
+        assert {k: installed.groups[k] for k in desired.groups} == desired.groups
+    assert installed.flows == desired.flows
+
+
+@given(pieces, pieces)
+def test_change_and_revert_gives_equal_contents(first: list[Piece], second: list[Piece]) -> None:
+    one, other, installed = with_groups(first), with_groups(second), with_groups(first)
+    known = {*one.keys(), *other.keys()}
+    installed.apply(compare(other, installed, known, False))
+    assert installed == other
+    installed.apply(compare(one, installed, known, False))
+    assert installed == one
+
+
+@given(pieces, pieces)
+def test_no_flow_ever_refers_to_a_group_that_is_not_there(
+    wanted: list[Piece], there: list[Piece]
+) -> None:
+    desired, installed = with_groups(wanted), with_groups(there)
+    installed.apply(compare(desired, installed, set(), False))
+    referred = {
+        action.group_id
+        for each in installed.flows.values()
+        if isinstance(each, Flow)
+        for action in each.actions
+        if isinstance(action, ToGroup)
+    }
+    assert referred <= installed.groups.keys()
+
+
+def with_groups(some: list[Piece]) -> Contents:
+    """Return the pieces, and every group that a flow of them refers to."""
+    return Contents.of([*(Group(number, (1,)) for number in range(1, 7)), *some])

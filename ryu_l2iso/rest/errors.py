@@ -1,0 +1,35 @@
+"""What a request is refused with, beside the errors that the state raises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ryu_l2iso.exceptions import Conflict, InvalidValue, L2IsoError, NotFound
+
+
+class Refused(L2IsoError):
+    """The request is answered with an HTTP status of its own.
+
+    ``closes``: what is left of the request cannot be told from the next one.
+    """
+
+    def __init__(self, code: int, message: str, closes: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.closes = closes
+
+
+class WrongMethod(Refused):
+    """The path exists and does not have this method; ``allow`` are those that it has."""
+
+    def __init__(self, method: str, allow: Iterable[str]) -> None:
+        self.allow = ", ".join(sorted(allow))
+        super().__init__(405, f"method: must be one of {self.allow}, not {method}")
+
+
+def code_of(error: L2IsoError) -> int:
+    """Return the HTTP status that tells of an error."""
+    if isinstance(error, Refused):
+        return error.code
+    codes = {InvalidValue: 400, NotFound: 404, Conflict: 409}
+    return next((code for kind, code in codes.items() if isinstance(error, kind)), 500)

@@ -1,0 +1,48 @@
+"""``/v1.0/conf/switches``: the values that agents register of their switches."""
+
+from __future__ import annotations
+
+from ryu_l2iso.rest.call import ACCEPTED, CREATED, OK, Answer, Call, Routes, given
+from ryu_l2iso.state.state import State
+from ryu_l2iso.state.values import dpid_to_str
+
+
+class Switches:
+    """Registered switches and their values."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def routes(self) -> Routes:
+        """Return path → method → handler."""
+        switch = "/v1.0/conf/switches/{dpid}"
+        return {
+            "/v1.0/conf/switches": {"GET": self._list},
+            switch: {"GET": self._names, "DELETE": self._remove},
+            f"{switch}/{{name}}": {
+                "GET": self._get,
+                "PUT": self._set,
+                "DELETE": self._remove_value,
+            },
+        }
+
+    def _list(self, call: Call) -> Answer:
+        return given([dpid_to_str(dpid) for dpid in self._state.switches.ids()])
+
+    def _names(self, call: Call) -> Answer:
+        return given(self._state.switches.names(call.dpid()))
+
+    def _remove(self, call: Call) -> Answer:
+        self._state.remove_switch(call.dpid())
+        return ACCEPTED
+
+    def _get(self, call: Call) -> Answer:
+        return given(self._state.switches.value(call.dpid(), call.id("name")))
+
+    def _set(self, call: Call) -> Answer:
+        self._state.set_switch_value(call.dpid(), call.id("name"), call.value())
+        return CREATED
+
+    def _remove_value(self, call: Call) -> Answer:
+        self._state.remove_switch_value(call.dpid(), call.id("name"))
+        return OK

@@ -1,0 +1,137 @@
+"""The WSGI application: a request to its handler, what follows to an answer in JSON."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterable
+from typing import Any, Callable, Protocol
+from urllib.parse import quote, unquote_to_bytes
+
+import routes
+from webob import Response
+
+from ryu_l2iso.exceptions import L2IsoError
+from ryu_l2iso.rest.body import LingeringAnswer, read_body
+from ryu_l2iso.rest.call import Answer, Call, Handler, Routes
+from ryu_l2iso.rest.errors import Refused, WrongMethod, code_of
+from ryu_l2iso.rest.interfaces import Interfaces
+from ryu_l2iso.rest.keys import Keys
+from ryu_l2iso.rest.networks import Networks
+from ryu_l2iso.rest.switches import Switches
+from ryu_l2iso.rest.tunnels import Tunnels
+from ryu_l2iso.state.state import State
+
+LOG = logging.getLogger(__name__)
+
+_RESOURCES = (Networks, Keys, Tunnels, Switches, Interfaces)
+_ORIGIN = re.compile(r"https?://[^/]*", re.IGNORECASE)
+_BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+Environ = dict[str, Any]
+
+
+class SharedState(Protocol):
+    """What the application needs of the context that all apps share."""
+
+    @property
+    def state(self) -> State:
+        """Return the state."""
+
+    def commit(self) -> None:
+        """Act on what has changed in the state."""
+
+
+class Application:
+    """REST v1.0 over a state.
+
+    ``routes``: path → method → handler, of all resources.
+    """
+
+    def __init__(self, core: SharedState) -> None:
+        self._core = core
+        self.routes: Routes = {}
+        for resource in _RESOURCES:
+            self.routes.update(resource(core.state).routes())
+        self._mapper: Any = routes.Mapper(controller_scan=None, register=False)
+        for path in self.routes:
+            self._mapper.connect(path, path)
+        self._mapper.create_regs([])
+
+    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer a request, as WSGI defines it (PEP 3333)."""
+        closes = False
+        try:
+            response = _success(self._handle(environ))
+        except L2IsoError as error:
+            response = _error(error)
+            closes = isinstance(error, Refused) and error.closes
+        except Exception:
+            LOG.exception("%s %r failed", environ["REQUEST_METHOD"], environ["PATH_INFO"])
+            response = _error(L2IsoError("the controller failed; its log says how"))
+        LOG.debug(
+            "%s %s %r: %d",
+            environ.get("REMOTE_ADDR"),
+            environ["REQUEST_METHOD"],
+            environ["PATH_INFO"],
+            response.status_code,
+        )
+        chunks: Iterable[bytes] = response(environ, start_response)
+        return LingeringAnswer(chunks, environ) if closes else chunks
+
+    def _handle(self, environ: Environ) -> Answer:
+        body = read_body(environ)
+        handlers, elements = self._match(canonical_path(environ))
+        method = environ["REQUEST_METHOD"]
+        reads = method in ("GET", "HEAD")
+        handler = handlers.get("GET" if reads else method)
+        if handler is None:
+            raise WrongMethod(method, {*handlers, *(["HEAD"] if "GET" in handlers else [])})
+        answer = handler(Call(elements, body))
+        if not reads:
+            self._core.commit()
+        return answer
+
+    def _match(self, path: str) -> tuple[dict[str, Handler], dict[str, str]]:
+        """Return the handlers of a path by method, and its elements by field."""
+        found = self._mapper.routematch(path)
+        if found is None:
+            raise Refused(404, "path: there is nothing here")
+        elements, route = found
+        return self.routes[route.name], elements
+
+
+def canonical_path(environ: Environ) -> str:
+    """Return the path of a request with each element percent-encoded in one way.
+
+    WSGI decodes the path, after which %2F cannot be told from a slash; the raw path, where the
+    server gives it, is taken.  Raises Refused for a path that is not percent-encoded.
+    """
+    raw = environ.get("RAW_PATH_INFO")
+    if raw is None:
+        elements = environ["PATH_INFO"].encode("latin-1").split(b"/")
+    elif _BAD_PERCENT.search(raw):
+        raise Refused(400, "path: must have two hex digits after each %")
+    else:
+        path = _ORIGIN.sub("", raw, count=1) if not raw.startswith("/") else raw
+        elements = [unquote_to_bytes(part.encode("latin-1")) for part in path.split("/")]
+    return "/".join(quote(element, safe="") for element in elements)
+
+
+def _success(answer: Answer) -> Any:
+    if answer.body is None:
+        response = Response(status=answer.code)
+        del response.content_type
+        return response
+    return Response(status=answer.code, body=answer.body, content_type="application/json")
+
+
+def _error(error: L2IsoError) -> Any:
+    response = Response(status=code_of(error), content_type="application/json")
+    title = response.status.partition(" ")[2]
+    content = {"code": response.status_code, "title": title, "message": str(error)}
+    response.body = json.dumps({"error": content}).encode("ascii")
+    if isinstance(error, WrongMethod):
+        response.headers["Allow"] = error.allow
+    return response

@@ -1,0 +1,59 @@
+"""docs/rest.rst says what the code does: its examples are run, its requests are those there are."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from ryu_l2iso.state.ports import InterfaceFact, OFPort
+from tests.unit.rest_client import Client
+
+TEXT = (Path(__file__).parents[2] / "docs" / "rest.rst").read_text(encoding="utf-8")
+EXAMPLES = [
+    block for block in re.findall(r"::\n\n((?:    .*\n)+)", TEXT) if block.startswith("    $ curl")
+]
+SHORT = dict(re.findall(r"``([A-Z]+)``\s+stands\s+for\s+``(/.*?)``", TEXT))
+
+
+def curl(client: Client, line: str) -> str:
+    """Do what curl does and return what it prints."""
+    method, body, path = "GET", b"", ""
+    words = iter(shlex.split(line)[1:])
+    for word in words:
+        if word == "-X":
+            method = next(words)
+        elif word == "-d":
+            body = next(words).encode()
+        else:
+            path = word.replace("$API", "/v1.0")
+    return client.call(method, path, body).body.decode()
+
+
+@pytest.mark.parametrize("block", EXAMPLES, ids=lambda block: block.split()[-1])
+def test_examples(block: str) -> None:
+    """Each command prints what stands below it."""
+    client = Client()
+    client.state.ports.set_of_port(0xA1, OFPort(5, "tap0", up=True))
+    if "vif1" in block:
+        row = InterfaceFact("tap0", 5, "vif1", "02:00:00:00:00:0a")
+        client.state.ports.update_interfaces(0xA1, {"tap0": row})
+    printed = "".join(
+        f"    $ {line}\n" + "".join(f"    {text}\n" for text in [curl(client, line)] if text)
+        for line in re.findall(r"\$ (curl .*)", block)
+    )
+    assert printed == block
+
+
+def test_requests() -> None:
+    """The tables have every request that there is, and no other."""
+    documented = set()
+    for method, path in re.findall(r"^(GET|POST|PUT|DELETE) +``(.*?)``", TEXT, re.MULTILINE):
+        first, slash, rest = path.partition("/")
+        full = f"{SHORT[first]}{slash}{rest}" if first else path
+        documented.add((method, "/v1.0" + full.replace("{dpid}_{port_no}", "{port}")))
+    routes = Client().application.routes
+    assert documented == {(method, path) for path, methods in routes.items() for method in methods}
+    assert len(EXAMPLES) == 7

@@ -31,8 +31,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if reporter is None or not session.config.getoption("no_skips"):
         return
     skipped = [report for report in reporter.stats.get("skipped", []) if not _may_skip(report)]
-    if skipped and session.exitstatus == pytest.ExitCode.OK:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if skipped:
+        reporter.write_line(f"\n--no-skips: {len(skipped)} skipped", red=True)
+        if session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def _may_skip(report: pytest.TestReport | pytest.CollectReport) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ryu_l2iso.rest.call import OK, Answer, Call, Routes, given
 from ryu_l2iso.state.state import State
-from ryu_l2iso.state.values import dpid_to_str
 
 
 class Networks:
@@ -50,7 +49,7 @@ class Networks:
 
     def _ports(self, call: Call) -> Answer:
         ports = self._state.network_ports(call.id("network_id"))
-        return given([[dpid_to_str(port.dpid), port.port_no] for port in ports])
+        return given([[port.dpid, port.port_no] for port in ports])
 
     def _add_port(self, call: Call) -> Answer:
         self._state.add_port(call.id("network_id"), call.port())

@@ -7,7 +7,7 @@ switch that joins a network looks at all of the network's MACs once.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import AbstractSet
+from collections.abc import Set as AbstractSet
 
 from ryu_l2iso.state.changes import Changes
 from ryu_l2iso.state.ports import PortId, TunnelPort, VMPort

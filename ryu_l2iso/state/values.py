@@ -45,7 +45,8 @@ def dpid_to_str(dpid: int) -> str:
 
 def _parse_decimal(field: str, text: str) -> int:
     if not _DECIMAL.fullmatch(text):
-        raise InvalidValue(field, "must be decimal, of at most 20 digits, without sign or leading zero")
+        rule = "must be decimal, of at most 20 digits, without sign or leading zero"
+        raise InvalidValue(field, rule)
     return int(text)
 
 

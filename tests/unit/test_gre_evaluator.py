@@ -53,9 +53,7 @@ def test_unicast_reaches_its_mac_in_the_same_network_once(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize("eth_dst", [BROADCAST, IPV6_ALL_NODES])
-def test_multicast_reaches_all_of_the_network_once_and_no_other(
-    cloud: Cloud, eth_dst: str
-) -> None:
+def test_multicast_reaches_all_of_the_network_once_and_no_other(cloud: Cloud, eth_dst: str) -> None:
     evaluator = Evaluator(cloud.state)
     for sender in cloud.vm_ports():
         arrived = evaluator.send(sender.id, Packet(sender.mac or "", eth_dst))

@@ -10,6 +10,7 @@ from ryu_l2iso.state.ports import InterfaceFact, OFPort
 from tests.unit.rest_client import Client, check_error, dump
 
 D1, D2, D3 = "00000000000000a1", "00000000000000a2", "00000000000000a3"
+N1, N2 = 0xA1, 0xA2
 NETS = "/v1.0/networks"
 TNETS = "/v1.0/tunnels/networks"
 CONF = "/v1.0/conf/switches"
@@ -61,13 +62,13 @@ NETWORK_ROWS = [
     Row((*IN_NETWORK, f"DELETE {NETS}/n"), f"PUT {NETS}/n", 200, then=(f"{NETS}/n", [])),
     Row((), f"DELETE {NETS}/n", 404),
     *(Row((), f"DELETE {NETS}/{network_id}", 409) for network_id in RESERVED),
-    Row(IN_NETWORK, f"GET {NETS}/n", 200, [[D1, 5]]),
+    Row(IN_NETWORK, f"GET {NETS}/n", 200, [[N1, 5]]),
     Row((), f"GET {NETS}/n", 404),
 ]
 PORT_ROWS = [
-    Row(NETWORK, f"POST {PORT}", 200, then=(f"{NETS}/n", [[D1, 5]])),
-    Row(NETWORK, f"POST {NETS}/n/{D1.upper()}_5", 200, then=(f"{NETS}/n", [[D1, 5]])),
-    Row(NETWORK, f"POST {NETS}/n/{D1}_4294967040", 200, then=(f"{NETS}/n", [[D1, 0xFFFFFF00]])),
+    Row(NETWORK, f"POST {PORT}", 200, then=(f"{NETS}/n", [[N1, 5]])),
+    Row(NETWORK, f"POST {NETS}/n/{D1.upper()}_5", 200, then=(f"{NETS}/n", [[N1, 5]])),
+    Row(NETWORK, f"POST {NETS}/n/{D1}_4294967040", 200, then=(f"{NETS}/n", [[N1, 0xFFFFFF00]])),
     Row((), f"POST {PORT}", 404),
     Row(IN_NETWORK, f"POST {PORT}", 409),
     Row((*IN_NETWORK, f"POST {NETS}/m"), f"POST {NETS}/m/{D1}_5", 409),
@@ -78,10 +79,10 @@ PORT_ROWS = [
     Row(NETWORK, f"POST {NETS}/n/{D1}5", 400),
     Row(NETWORK, f"POST {NETS}/n/{D1[1:]}_5", 400),
     Row(NETWORK, f"POST {NETS}/n/0x000000000000a1_5", 400),
-    Row(NETWORK, f"PUT {PORT}", 200, then=(f"{NETS}/n", [[D1, 5]])),
-    Row(IN_NETWORK, f"PUT {PORT}", 200, then=(f"{NETS}/n", [[D1, 5]])),
+    Row(NETWORK, f"PUT {PORT}", 200, then=(f"{NETS}/n", [[N1, 5]])),
+    Row(IN_NETWORK, f"PUT {PORT}", 200, then=(f"{NETS}/n", [[N1, 5]])),
     Row((*IN_NETWORK, f"PUT {NETS}/m"), f"PUT {NETS}/m/{D1}_5", 200, then=(f"{NETS}/n", [])),
-    Row((*IN_NETWORK, f"PUT {NETS}/m"), f"PUT {NETS}/m/{D1}_5", 200, then=(f"{NETS}/m", [[D1, 5]])),
+    Row((*IN_NETWORK, f"PUT {NETS}/m"), f"PUT {NETS}/m/{D1}_5", 200, then=(f"{NETS}/m", [[N1, 5]])),
     Row((), f"PUT {PORT}", 404),
     Row(NETWORK, f"PUT {NETS}/n/{D1}_0", 400),
     Row(IN_NETWORK, f"DELETE {PORT}", 200, then=(f"{NETS}/n", [])),
@@ -298,7 +299,7 @@ def test_locations_are_read_from_the_switches() -> None:
     for request in (*NETWORK, *IFACE):
         assert client.call(*parts(request)).code == 200
     assert client.call("GET", f"{IFACES}/i/keys").value == ["network_id", "ports"]
-    assert client.call("GET", f"{NETS}/n").value == [[D1, 5], [D2, 5]]
+    assert client.call("GET", f"{NETS}/n").value == [[N1, 5], [N2, 5]]
     assert client.call("GET", f"{NETS}/n/{D1}_5/macs").value == [MAC]
 
 

@@ -1,0 +1,1 @@
+"""The apps: one class a module, handlers of a few lines, no decision."""

@@ -1,0 +1,114 @@
+"""Records what OpenFlow and OVSDB say of ports, sets bridges up, and announces port events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ryu_l2iso import events
+from ryu_l2iso.core import Core, Subscriber
+from ryu_l2iso.framework import (
+    CONF,
+    DEAD_DISPATCHER,
+    MAIN_DISPATCHER,
+    BaseApp,
+    hub,
+    ofp_event,
+    ofproto_v1_4,
+    set_ev_cls,
+)
+from ryu_l2iso.openflow.ports import of_ports
+from ryu_l2iso.ovsdb import BridgeRow, InterfaceRow, set_up_bridge
+from ryu_l2iso.ovsdb.facts import interface_fact
+from ryu_l2iso.ovsdb.targets import controller_targets
+from ryu_l2iso.state.changes import Changes
+from ryu_l2iso.workers import Workers
+
+
+class QuantumAdapter(BaseApp, Subscriber):
+    """Joins OpenFlow ports, OVSDB rows and the plugin's registrations in the state."""
+
+    OFP_VERSIONS = [ofproto_v1_4.OFP_VERSION]
+    _CONTEXTS = {"l2iso": Core}
+    _EVENTS = [events.EventVMPort, events.EventTunnelPort, events.EventExternalPort]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._core: Core = kwargs["l2iso"]
+        self._set_ups = Workers("setting the bridge up", self._set_up)
+        self._outgoing = hub.Queue()
+        self._core.subscribe(self)
+
+    def start(self) -> None:
+        """Start handling events, and sending our own."""
+        super().start()
+        self.threads.append(hub.spawn(self._send_events))
+
+    def stop(self) -> None:
+        """Stop, and leave switches as they are."""
+        self._outgoing.put(None)
+        self._core.ovsdb.close()
+        super().stop()
+
+    @set_ev_cls(ofp_event.EventOFPStateChange, [MAIN_DISPATCHER, DEAD_DISPATCHER])
+    def state_changed(self, ev: Any) -> None:
+        """Record the ports of a switch that has connected."""
+        datapath = ev.datapath
+        if datapath.id is None:
+            return
+        if ev.state == MAIN_DISPATCHER:
+            ports = of_ports(list(datapath.ports.values()))
+            self._core.state.ports.replace_of_ports(datapath.id, ports)
+            self._core.commit()
+            self._core.tell(lambda subscriber: subscriber.switch_connected(datapath))
+        else:
+            self._core.tell(lambda subscriber: subscriber.switch_disconnected(datapath))
+
+    @set_ev_cls(ofp_event.EventOFPPortStatus, MAIN_DISPATCHER)
+    def port_status(self, ev: Any) -> None:
+        """Record that a port was added, changed or deleted."""
+        msg = ev.msg
+        dpid, ports = msg.datapath.id, self._core.state.ports
+        for port in of_ports([msg.desc]):
+            if msg.reason == ofproto_v1_4.OFPPR_DELETE:
+                ports.remove_of_port(dpid, port.port_no)
+            else:
+                ports.set_of_port(dpid, port)
+        self._core.commit()
+
+    def changed(self, changes: Changes) -> None:
+        """Follow the registration of OVSDB addresses, and announce port events."""
+        for dpid in changes.switches:
+            address = self._core.state.switches.ovsdb_addr(dpid)
+            if address is None:
+                self._core.ovsdb.remove(dpid)
+                self._set_ups.forget(dpid)
+            else:
+                self._core.ovsdb.set_address(dpid, address)
+        for change in changes.ports:
+            self._outgoing.put(change)
+
+    def bridge_changed(self, dpid: int, bridge: BridgeRow | None) -> None:
+        """Set a bridge up that was found or is not as it should be."""
+        if bridge is not None:
+            self._set_ups.mark(dpid)
+
+    def interfaces_changed(self, dpid: int, rows: Mapping[str, InterfaceRow | None]) -> None:
+        """Record what OVSDB says of ports."""
+        facts = {name: None if row is None else interface_fact(row) for name, row in rows.items()}
+        self._core.state.ports.update_interfaces(dpid, facts)
+        self._core.commit()
+
+    def _set_up(self, dpid: int) -> None:
+        if self._core.state.switches.ovsdb_addr(dpid) is None:
+            return
+        connection = self._core.ovsdb.get(dpid)
+        targets = controller_targets(CONF, connection.address)
+        if connection.bridge is not None and not connection.bridge.is_set_up(targets):
+            set_up_bridge(connection, targets, CONF.l2iso.ovsdb_timeout)
+            self.logger.info("switch %016x: bridge %s set up", dpid, connection.bridge.name)
+
+    def _send_events(self) -> None:
+        for change in iter(self._outgoing.get, None):
+            for event in events.port_events(change):
+                self.send_event_to_observers(event)

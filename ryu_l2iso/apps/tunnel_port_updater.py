@@ -1,0 +1,42 @@
+"""Makes and removes tunnel ports, so that a switch has one to each that shares a network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ryu_l2iso.core import Core, Subscriber
+from ryu_l2iso.framework import CONF, BaseApp, app_manager
+from ryu_l2iso.ovsdb.tunnel_ports import sync_tunnel_ports
+from ryu_l2iso.state.changes import Changes
+from ryu_l2iso.workers import Workers
+
+app_manager.require_app("ryu_l2iso.apps.quantum_adapter")
+
+
+class TunnelPortUpdater(BaseApp, Subscriber):
+    """Has the desired tunnel ports on every switch."""
+
+    _CONTEXTS = {"l2iso": Core}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._core: Core = kwargs["l2iso"]
+        self._updates = Workers("updating tunnel ports", self._update)
+        self._core.subscribe(self)
+
+    def changed(self, changes: Changes) -> None:
+        """Look again at the tunnel ports of every switch that was touched."""
+        for dpid in changes.tunnels:
+            self._updates.mark(dpid)
+
+    def ovsdb_read(self, dpid: int) -> None:
+        """Look at the tunnel ports that a switch has."""
+        self._updates.mark(dpid)
+
+    def _update(self, dpid: int) -> None:
+        if self._core.state.switches.ovsdb_addr(dpid) is not None:
+            connection = self._core.ovsdb.get(dpid)
+            options = CONF.l2iso
+            sync_tunnel_ports(
+                self._core.state, dpid, connection, options.tunnel_type, options.ovsdb_timeout
+            )

@@ -1,0 +1,194 @@
+"""Every option of the suite, registered here and nowhere else (oslo.config).
+
+The controller's own options are in the group ``[l2iso]``; options that ``ryu-manager`` has too
+keep their Ryu names and stay in ``[DEFAULT]``.  The agent has a file and options of its own.
+The sample files in ``etc/ryu_l2iso/`` are generated from the lists in this module.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oslo_config import cfg
+
+from ryu_l2iso.exceptions import InvalidValue
+from ryu_l2iso.state.values import parse_ovsdb_addr
+
+GROUP = "l2iso"
+
+WSAPI_HOST = "127.0.0.1"
+WSAPI_PORT = 8080
+
+MAX_24_BIT_KEY = 0xFFFFFF
+"""Highest key that VXLAN and Geneve carry (their VNI has 24 bits)."""
+
+MAX_KEY = 0x7FFFFF7F
+"""Highest key for GRE: group ids are derived from keys and end at 0xffffff00 (OFPG_MAX)."""
+
+CONTROLLER_OPTS = [
+    cfg.ListOpt(
+        "controller_address",
+        default=[],
+        help="OpenFlow addresses of this controller, as the switches are told to connect to: "
+        "tcp:IP:PORT or ssl:IP:PORT, IPv6 in brackets. Empty: for each switch, the local address "
+        "used towards its OVSDB server and the OpenFlow listen port.",
+    ),
+    cfg.StrOpt(
+        "tunnel_type",
+        default="gre",
+        choices=[
+            ("gre", "GRE, keys up to 2^31-129"),
+            ("vxlan", "VXLAN, keys up to 24 bits"),
+            ("geneve", "Geneve, keys up to 24 bits"),
+        ],
+        help="Type of the tunnel ports that are created between switches.",
+    ),
+    cfg.IntOpt(
+        "gre_key_min",
+        default=1,
+        min=1,
+        max=MAX_KEY,
+        help="Lowest key that a network may get with tunnel isolation.",
+    ),
+    cfg.IntOpt(
+        "gre_key_max",
+        default=MAX_24_BIT_KEY,
+        min=1,
+        max=MAX_KEY,
+        help="Highest key that a network may get with tunnel isolation. VXLAN and Geneve carry no "
+        "more than 24 bits.",
+    ),
+    cfg.FloatOpt(
+        "ovsdb_timeout",
+        default=5.0,
+        min=0.1,
+        help="Seconds that an OVSDB server has to confirm a transaction.",
+    ),
+    cfg.FloatOpt(
+        "openflow_timeout",
+        default=30.0,
+        min=0.1,
+        help="Seconds that a switch has for one answer: a dump of its flows, or the confirmation "
+        "of a bundle of changes.",
+    ),
+]
+"""Options of the controller, in the group ``[l2iso]``."""
+
+REST_OPTS = [
+    cfg.StrOpt("wsapi-host", default=WSAPI_HOST, help="Address that the REST API listens on."),
+    cfg.PortOpt("wsapi-port", default=WSAPI_PORT, help="TCP port that the REST API listens on."),
+]
+"""Options of the REST server; Ryu registers them itself, with an open default host."""
+
+MANAGER_OPTS = [
+    cfg.ListOpt("app-lists", default=[], help="Applications to run, separated by commas."),
+    cfg.StrOpt("pid-file", help="File to write the process id to."),
+    cfg.BoolOpt("enable-debugger", default=False, help="Leave threads unpatched for a debugger."),
+    cfg.StrOpt("user-flags", help="Python file that registers options of other applications."),
+]
+"""Options of ``l2iso-manager`` that can stand in a file; Ryu's manager registers them itself."""
+
+APP_ARGUMENT = cfg.MultiStrOpt("app", positional=True, default=[], help="Application to run.")
+"""The positional arguments of ``l2iso-manager``."""
+
+AGENT_OPTS: list[cfg.Opt] = [
+    cfg.StrOpt("bridge", default="br-int", help="Integration bridge, which the VMs plug into."),
+    cfg.URIOpt(
+        "controller-url",
+        default="http://127.0.0.1:8080",
+        schemes=["http", "https"],
+        help="Where the controller's REST API is.",
+    ),
+    cfg.StrOpt(
+        "ovsdb-connection",
+        default="unix:/var/run/openvswitch/db.sock",
+        help="OVSDB server of this node, as it is reached from here.",
+    ),
+    cfg.IPOpt(
+        "tunnel-ip",
+        help="Address of this node that tunnels end at, IPv4 or IPv6. Either this or "
+        "tunnel-interface must be given.",
+    ),
+    cfg.StrOpt(
+        "tunnel-interface",
+        help="Network interface of this node whose global address, IPv4 first, tunnels end at.",
+    ),
+    cfg.StrOpt(
+        "ovsdb-listen",
+        help="IP:PORT, IPv6 in brackets, that the OVSDB server is told to listen on for the "
+        "controller. Default: the tunnel address, port 6640. Whoever reaches it has full control "
+        "of this node's Open vSwitch: keep it on a network that no VM can reach.",
+    ),
+    cfg.MultiStrOpt(
+        "external-port",
+        default=[],
+        help="Port of the bridge that is an uplink to the physical network. Can be repeated.",
+    ),
+    cfg.FloatOpt(
+        "interval",
+        default=10.0,
+        min=0.1,
+        help="Seconds between two looks at what the controller knows of this node; also the "
+        "longest pause between two attempts to reach it.",
+    ),
+]
+"""Options of ``l2iso-agent``."""
+
+
+def register(conf: cfg.ConfigOpts) -> None:
+    """Register the options that apps read; harmless when repeated, and after the parsing."""
+    conf.register_opts(CONTROLLER_OPTS, GROUP)
+    if "wsapi_host" in conf:
+        conf.set_default("wsapi_host", WSAPI_HOST)
+        return
+    try:
+        conf.register_cli_opts(REST_OPTS)
+    except cfg.ArgsAlreadyParsedError:
+        conf.register_opts(REST_OPTS)
+
+
+def register_manager(conf: cfg.ConfigOpts) -> None:
+    """Register the command line of ``l2iso-manager``, before it is parsed."""
+    conf.register_cli_opts([*MANAGER_OPTS, APP_ARGUMENT])
+
+
+def register_agent(conf: cfg.ConfigOpts) -> None:
+    """Register the options of ``l2iso-agent``, before its command line is parsed."""
+    conf.register_cli_opts(AGENT_OPTS)
+
+
+def check(conf: cfg.ConfigOpts) -> None:
+    """Raise ``ValueError`` or ``InvalidValue`` unless every controller option can be used.
+
+    oslo.config looks at a value from a file only when it is read, and never at two together.
+    """
+    values: Any = conf[GROUP]
+    for option in CONTROLLER_OPTS:
+        values[option.dest]
+    for address in values.controller_address:
+        _check_target(address)
+    if values.gre_key_min > values.gre_key_max:
+        raise InvalidValue("gre_key_min", "must not be above gre_key_max")
+    if values.tunnel_type != "gre" and values.gre_key_max > MAX_24_BIT_KEY:
+        raise InvalidValue("gre_key_max", f"{values.tunnel_type} carries keys up to 2^24-1")
+
+
+def _check_target(address: str) -> None:
+    try:
+        # An OVSDB address has the same form, or is a Unix socket.
+        if not parse_ovsdb_addr(address).startswith("unix:"):
+            return
+    except InvalidValue:
+        pass
+    rule = f"{address} is not tcp:IP:PORT or ssl:IP:PORT, IPv6 in brackets"
+    raise InvalidValue("controller_address", rule)
+
+
+def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
+    """Give oslo-config-generator the controller's options: [(group, options), …]."""
+    return [("DEFAULT", [*MANAGER_OPTS, *REST_OPTS]), (GROUP, CONTROLLER_OPTS)]
+
+
+def list_agent_opts() -> list[tuple[str, list[cfg.Opt]]]:
+    """Give oslo-config-generator the agent's options: [(group, options), …]."""
+    return [("DEFAULT", AGENT_OPTS)]

@@ -1,0 +1,202 @@
+"""What can be changed in a switch's OVSDB: each command is a value with one effect.
+
+Several commands make one transaction: all of it happens or nothing.  "Ensure" means that the
+thing exists *with these attributes*; a command whose effect is there already sends nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from ryu_l2iso.exceptions import OVSDBError
+from ryu_l2iso.ovsdb.rows import MARK, OPENFLOW
+from ryu_l2iso.state.values import dpid_to_str
+
+MAX_BACKOFF_MS = 1000
+"""How long a switch waits at most before it calls a lost controller again."""
+
+
+class Edit:
+    """A transaction in the making: the replica, the bridge's row and the new rows."""
+
+    def __init__(self, transaction: Any, tables: Any, bridge: Any) -> None:
+        self.bridge = bridge
+        self._transaction = transaction
+        self._tables = tables
+        self._ports: dict[str, Any] | None = None
+        self._own: set[UUID] = set()
+
+    def root(self) -> Any:
+        """Return the one row of table Open_vSwitch."""
+        return next(iter(self._tables["Open_vSwitch"].rows.values()))
+
+    def insert(self, table: str) -> Any:
+        """Return a new row; it is kept only if another row refers to it."""
+        return self._transaction.insert(self._tables[table])
+
+    def port(self, name: str) -> Any:
+        """Return our Port of that name, None when there is none.
+
+        Raises OVSDBError when the name is taken by a port that we did not create.
+        """
+        if self._ports is None:
+            self._ports = {p.name: p for p in self._tables["Port"].rows.values()}
+            self._own = {p.uuid for p in self.bridge.ports}
+        port = self._ports.get(name)
+        if port is None:
+            return None
+        if MARK not in port.external_ids:
+            raise OVSDBError(f"port {name} exists and is not ours")
+        if port.uuid not in self._own:
+            raise OVSDBError(f"port {name} is on another bridge")
+        return port
+
+
+def _assign(row: Any, column: str, value: Any) -> None:
+    if getattr(row, column) != value:
+        setattr(row, column, value)
+
+
+def _assign_key(row: Any, column: str, key: str, value: str) -> None:
+    if getattr(row, column).get(key) != value:
+        row.setkey(column, key, value)
+
+
+class Command:
+    """Base of all commands."""
+
+    def apply(self, edit: Edit) -> None:
+        """Write the effect into a transaction; raises OVSDBError when it must not be had."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class EnsureTunnelPort(Command):
+    """A tunnel port to one remote switch; the key comes from the flows (``key=flow``).
+
+    The options become exactly these: another key or port there would change where packets go.
+    Port and Interface carry the remote dpid as our mark.
+    """
+
+    name: str
+    type: str
+    local_ip: str
+    remote_ip: str
+    remote_dpid: int
+
+    def apply(self, edit: Edit) -> None:
+        """Create the port, or correct ours."""
+        port = edit.port(self.name)
+        options = {"local_ip": self.local_ip, "remote_ip": self.remote_ip, "key": "flow"}
+        mark = dpid_to_str(self.remote_dpid)
+        if port is None:
+            self._create(edit, options, {MARK: mark})
+            return
+        _assign_key(port, "external_ids", MARK, mark)
+        interface = port.interfaces[0]
+        _assign(interface, "type", self.type)
+        _assign(interface, "options", options)
+        _assign_key(interface, "external_ids", MARK, mark)
+
+    def _create(self, edit: Edit, options: dict[str, str], mark: dict[str, str]) -> None:
+        interface = edit.insert("Interface")
+        interface.name = self.name
+        interface.type = self.type
+        interface.options = options
+        interface.external_ids = mark
+        port = edit.insert("Port")
+        port.name = self.name
+        port.interfaces = [interface]
+        port.external_ids = mark
+        edit.bridge.addvalue("ports", port)
+
+
+@dataclass(frozen=True)
+class RemovePort(Command):
+    """No port of ours of this name; a port of others of that name is refused."""
+
+    name: str
+
+    def apply(self, edit: Edit) -> None:
+        """Take the port out of the bridge, if it is there."""
+        port = edit.port(self.name)
+        if port is not None:
+            edit.bridge.delvalue("ports", port)
+
+
+@dataclass(frozen=True)
+class SecureBridge(Command):
+    """No packet passes but by the controller's flows, whether it is there or not.
+
+    ``fail_mode=secure``: in the default, standalone, a lost controller turns the bridge into one
+    flat switch.  In-band control, which a Manager row alone can bring about, has hidden flows
+    above all others (ovs-vswitchd.conf.db(5), Bridge ``disable-in-band``), so it is disabled.
+    """
+
+    def apply(self, edit: Edit) -> None:
+        """Set both."""
+        _assign(edit.bridge, "fail_mode", ["secure"])
+        _assign_key(edit.bridge, "other_config", "disable-in-band", "true")
+
+
+@dataclass(frozen=True)
+class EnsureOpenFlow(Command):
+    """The bridge speaks our OpenFlow version; what it speaks besides stays."""
+
+    def apply(self, edit: Edit) -> None:
+        """Add the version where versions are listed; an empty list is the default, with ours."""
+        protocols = edit.bridge.protocols
+        if protocols and OPENFLOW not in protocols:
+            edit.bridge.addvalue("protocols", OPENFLOW)
+
+
+@dataclass(frozen=True)
+class EnsureControllers(Command):
+    """Our controllers are exactly these targets; controllers of others stay as they are.
+
+    Out-of-band: in-band control would put hidden flows into the bridge, past the isolation.
+    """
+
+    targets: tuple[str, ...]
+
+    def apply(self, edit: Edit) -> None:
+        """Remove ours that are not wanted, correct or adopt those that exist, add the rest."""
+        missing = set(self.targets)
+        for row in edit.bridge.controller:
+            if row.target in self.targets:
+                missing.discard(row.target)
+                self._correct(row)
+            elif MARK in row.external_ids:
+                edit.bridge.delvalue("controller", row)
+        for target in sorted(missing):
+            row = edit.insert("Controller")
+            row.target = target
+            row.connection_mode = "out-of-band"
+            row.max_backoff = MAX_BACKOFF_MS
+            row.external_ids = {MARK: "controller"}
+            edit.bridge.addvalue("controller", row)
+
+    @staticmethod
+    def _correct(row: Any) -> None:
+        _assign(row, "connection_mode", ["out-of-band"])
+        _assign(row, "max_backoff", [MAX_BACKOFF_MS])
+        _assign_key(row, "external_ids", MARK, "controller")
+
+
+@dataclass(frozen=True)
+class EnsureManager(Command):
+    """The OVSDB server serves this target, as ``ptcp:PORT:IP``; other managers stay."""
+
+    target: str
+
+    def apply(self, edit: Edit) -> None:
+        """Add the manager unless the target is there, whoever added it."""
+        root = edit.root()
+        if any(row.target == self.target for row in root.manager_options):
+            return
+        row = edit.insert("Manager")
+        row.target = self.target
+        row.external_ids = {MARK: "manager"}
+        root.addvalue("manager_options", row)

@@ -1,0 +1,87 @@
+"""What is read from a switch's OVSDB, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from ryu_l2iso.exceptions import InvalidValue
+from ryu_l2iso.state.values import parse_dpid
+
+MARK = "ryu_l2iso"
+"""Key in ``external_ids`` of everything that we created; what lacks it is never changed."""
+
+OPENFLOW = "OpenFlow14"
+"""The OpenFlow version that the controller speaks, as ``Bridge.protocols`` names it."""
+
+
+def str_to_dpid(text: str) -> int | None:
+    """Return the dpid that 16 hex digits stand for; None when ``text`` is something else."""
+    try:
+        return parse_dpid(text)
+    except InvalidValue:
+        return None
+
+
+def _nothing() -> Mapping[str, str]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class InterfaceRow:
+    """One Interface of the bridge, with what its Port says.
+
+    ``ofport`` is the OpenFlow port number, None while there is none (``error`` may say why);
+    ``tag`` and ``port_external_ids`` are the Port's.
+    """
+
+    name: str
+    ofport: int | None = None
+    type: str = ""
+    options: Mapping[str, str] = field(default_factory=_nothing)
+    external_ids: Mapping[str, str] = field(default_factory=_nothing)
+    tag: int | None = None
+    port_external_ids: Mapping[str, str] = field(default_factory=_nothing)
+    error: str = ""
+
+    @property
+    def remote_dpid(self) -> int | None:
+        """Return which switch this tunnel port of ours leads to; None for all other ports."""
+        return str_to_dpid(self.port_external_ids.get(MARK, ""))
+
+
+@dataclass(frozen=True)
+class ControllerRow:
+    """One OpenFlow controller of the bridge; ``ours`` tells whether it carries our mark."""
+
+    target: str
+    ours: bool
+    connection_mode: str | None = None
+
+
+@dataclass(frozen=True)
+class BridgeRow:
+    """The bridge; ``dpid`` is None while ovs-vswitchd has not written it.
+
+    ``protocols`` empty means the default of Open vSwitch, which has OpenFlow 1.4.
+    """
+
+    name: str
+    dpid: int | None
+    fail_mode: str | None
+    protocols: tuple[str, ...]
+    in_band_disabled: bool
+    controllers: tuple[ControllerRow, ...]
+
+    @property
+    def secured(self) -> bool:
+        """Tell whether a lost controller leaves the flows, and only them, in force."""
+        return self.fail_mode == "secure" and self.in_band_disabled
+
+    def is_set_up(self, targets: Collection[str]) -> bool:
+        """Tell whether ``set_up_bridge`` with these targets has nothing to do."""
+        ours = {c.target for c in self.controllers if c.ours}
+        bands = {c.connection_mode for c in self.controllers if c.ours}
+        speaks = not self.protocols or OPENFLOW in self.protocols
+        return self.secured and speaks and ours == set(targets) and bands <= {"out-of-band"}

@@ -1,0 +1,41 @@
+"""Where switches are told to find this controller."""
+
+from __future__ import annotations
+
+import re
+import socket
+from typing import Any
+
+from ryu_l2iso.exceptions import OVSDBError
+
+OPENFLOW_PORT = 6653
+"""Registered for OpenFlow at IANA; what the framework listens on unless told otherwise."""
+
+_ADDRESS = re.compile(r"(?:tcp|ssl):\[?(?P<host>[^\]]+?)\]?:(?P<port>[0-9]+)")
+
+
+def local_address_towards(ovsdb_addr: str) -> str:
+    """Return our own address from which an OVSDB server is reached, IPv6 in brackets.
+
+    Nothing is sent: connecting a UDP socket only looks the route up.  Raises OVSDBError when
+    there is no route.
+    """
+    found = _ADDRESS.fullmatch(ovsdb_addr)
+    if found is None:
+        return "127.0.0.1"
+    family = socket.AF_INET6 if ":" in found["host"] else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((found["host"], int(found["port"])))
+        except OSError as error:
+            raise OVSDBError(f"no route to {ovsdb_addr}: {error.strerror}") from error
+        address: str = probe.getsockname()[0]
+    return f"[{address}]" if family == socket.AF_INET6 else address
+
+
+def controller_targets(conf: Any, ovsdb_addr: str) -> tuple[str, ...]:
+    """Return the OpenFlow targets for a switch: as configured, else derived from its address."""
+    if conf.l2iso.controller_address:
+        return tuple(conf.l2iso.controller_address)
+    port = conf.ofp_tcp_listen_port or OPENFLOW_PORT
+    return (f"tcp:{local_address_towards(ovsdb_addr)}:{port}",)

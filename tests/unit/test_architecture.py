@@ -1,0 +1,198 @@
+"""The rules that the folders and the style keep: who imports what, and how long things are."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Callable
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "ryu_l2iso"
+FILES = sorted(PACKAGE.rglob("*.py"))
+PURE = ("ryu_l2iso.state", "ryu_l2iso.pipelines")
+FRAMEWORKS = ("ryu", "os_ken")
+
+# Of the standard library, what touches nothing outside the program.
+STANDARD = {
+    *("__future__", "abc", "bisect", "collections", "contextlib", "dataclasses", "enum"),
+    *("functools", "hashlib", "heapq", "ipaddress", "itertools", "json", "math", "operator"),
+    *("re", "string", "struct", "typing", "uuid"),
+}
+
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+MAX_FUNCTION = 40
+MAX_FILE = 400
+
+
+def tree(path: Path) -> ast.Module:
+    """Return the syntax tree of a file."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def module_name(path: Path) -> str:
+    """Return the module that a file is."""
+    parts = ["ryu_l2iso", *path.relative_to(PACKAGE).with_suffix("").parts]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield the full name of all that a file imports, by statement or by name."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            yield from (arg.value for arg in node.args if _is_text(arg))
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def is_under(name: str, packages: tuple[str, ...]) -> bool:
+    """Tell whether a module is one of the packages, or in one."""
+    return any(f"{name}.".startswith(f"{package}.") for package in packages)
+
+
+def impure(path: Path) -> Iterator[str]:
+    """Yield what has no place in pure code."""
+    if not is_under(module_name(path), PURE):
+        return
+    for name in imports(path):
+        allowed = name.partition(".")[0] in STANDARD | {"netaddr"}
+        if not allowed and not is_under(name, (*PURE, "ryu_l2iso.exceptions")):
+            yield f"imports {name}"
+    for node in ast.walk(tree(path)):
+        called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+        if called in {"open", "print", "input", "uuid.uuid1", "uuid.uuid4", "__import__"}:
+            yield f"line {node.lineno} calls {called}"  # type: ignore[attr-defined]
+
+
+def framework_named(path: Path) -> Iterator[str]:
+    """Yield where Ryu or os-ken is imported, or named by a string."""
+    if path.name == "framework.py":
+        return
+    yield from (f"imports {name}" for name in imports(path) if is_under(name, FRAMEWORKS))
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            words = node.value.split()
+            if len(words) == 1 and is_under(words[0], FRAMEWORKS):
+                yield f"line {node.lineno} names {words[0]}"
+
+
+def ovs_imported(path: Path) -> Iterator[str]:
+    """Yield imports of ``ovs`` outside its package."""
+    if not is_under(module_name(path), ("ryu_l2iso.ovsdb",)):
+        yield from (f"imports {name}" for name in imports(path) if is_under(name, ("ovs",)))
+
+
+def options_registered(path: Path) -> Iterator[str]:
+    """Yield where options are registered outside the module of all options."""
+    if path.name == "config.py":
+        return
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func).rpartition(".")[2]
+            if re.fullmatch("register_(cli_)?opts?", called):
+                yield f"line {node.lineno} calls {called}"
+
+
+def table_numbers(path: Path) -> Iterator[str]:
+    """Yield table numbers outside the declarations of tables."""
+    for node in ast.walk(tree(path)):
+        if not isinstance(node, ast.Call) or ast.unparse(node.func) == "Table":
+            continue
+        values = [word.value for word in node.keywords if word.arg in {"table", "table_id", "goto"}]
+        if ast.unparse(node.func).rpartition(".")[2] == "Flow":
+            values += node.args[:1]
+        for value in values:
+            if isinstance(value, ast.Constant) and isinstance(value.value, int):
+                yield f"line {value.lineno} has a table number"
+
+
+def undocumented(path: Path) -> Iterator[str]:
+    """Yield what is public and has no docstring; inside a function nothing is public."""
+    module = tree(path)
+    if module.body and not ast.get_docstring(module):
+        yield "the module"
+    bodies: list[list[ast.stmt]] = [module.body]
+    while bodies:
+        for node in bodies.pop():
+            if not isinstance(node, DEFINITIONS) or node.name.startswith("_"):
+                continue
+            if not ast.get_docstring(node):
+                yield f"line {node.lineno}, {node.name}"
+            if isinstance(node, ast.ClassDef):
+                bodies.append(node.body)
+
+
+def too_long(path: Path) -> Iterator[str]:
+    """Yield functions, and the file, that are too long."""
+    if len(path.read_text(encoding="utf-8").splitlines()) > MAX_FILE:
+        yield "the file"
+    for node in ast.walk(tree(path)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            length = (node.end_lineno or 0) - node.lineno + 1
+            if length > MAX_FUNCTION:
+                yield f"line {node.lineno}, {node.name} has {length} lines"
+
+
+RULES = (
+    impure,
+    framework_named,
+    ovs_imported,
+    options_registered,
+    table_numbers,
+    undocumented,
+    too_long,
+)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_file_keeps_the_rule(rule: Callable[[Path], Iterator[str]]) -> None:
+    assert FILES
+    assert not [f"{path.relative_to(PACKAGE)}: {text}" for path in FILES for text in rule(path)]
+
+
+@pytest.mark.parametrize(
+    ("rule", "code"),
+    [
+        (impure, "from socket import socket"),
+        (impure, "from ryu_l2iso.openflow import wire"),
+        (impure, "print()"),
+        (framework_named, "from os_ken.lib import hub"),
+        (framework_named, "import ryu"),
+        (framework_named, "load('ryu.base.app_manager')"),
+        (ovs_imported, "import ovs.db.idl"),
+        (options_registered, "CONF.register_opts([])"),
+        (table_numbers, "Flow(0, 1)"),
+        (table_numbers, "anything(goto=2)"),
+        (undocumented, "class Public: ..."),
+        (undocumented, "def public(): ..."),
+        (too_long, "def long():\n" + "    pass\n" * MAX_FUNCTION),
+        (too_long, "pass\n" * (MAX_FILE + 1)),
+    ],
+)
+def test_a_broken_rule_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    rule: Callable[[Path], Iterator[str]],
+    code: str,
+) -> None:
+    monkeypatch.setattr(f"{__name__}.PACKAGE", tmp_path)
+    path = tmp_path / ("state" if rule is impure else "apps") / "broken.py"
+    path.parent.mkdir()
+    path.write_text(f'"""A module."""\n{code}\n')
+    assert list(rule(path))
+
+
+def test_the_lists_of_the_standard_library_hold() -> None:
+    if sys.version_info >= (3, 10):
+        assert sys.stdlib_module_names >= STANDARD

@@ -1,0 +1,259 @@
+"""The agent on a real Open vSwitch, with a controller that can be lost, hang and refuse."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import eventlet
+import pytest
+
+from ryu_l2iso import node_settings, registration
+from ryu_l2iso.node import Node
+from tests.functional.fake_controller import FakeController
+from tests.functional.ovs import OVS, wait_until
+
+DPID = "00000000000000aa"
+IP = "127.0.0.1"
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def controller() -> Iterator[FakeController]:
+    with FakeController() as running:
+        yield running
+
+
+@pytest.fixture
+def ovsdb_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((IP, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def arguments(ovs: OVS, controller: FakeController, ovsdb_port: int) -> list[str]:
+    """Return the agent's arguments, for a bridge with two uplinks."""
+    ovs.add_bridge("br-int", int(DPID, 16))
+    ovs.add_port("br-int", "up1")
+    ovs.add_port("br-int", "up2")
+    ovs.add_port("br-int", "vm1")
+    arguments = ["--controller-url", controller.url, "--ovsdb-connection", ovs.db_address]
+    arguments += ["--tunnel-ip", IP, "--ovsdb-listen", f"{IP}:{ovsdb_port}"]
+    return [*arguments, "--external-port", "up1", "--external-port", "up2", "--interval", "0.2"]
+
+
+class Agents:
+    """Runs agents in green threads of this process."""
+
+    def __init__(self) -> None:
+        self._running: list[tuple[Node, eventlet.greenthread.GreenThread]] = []
+
+    def __call__(self, arguments: list[str]) -> None:
+        node = Node(node_settings.parse(arguments))
+        self._running.append((node, eventlet.spawn(node.run)))
+
+    def close(self) -> None:
+        """End all of them."""
+        for node, worker in self._running:
+            worker.kill()
+            node.close()
+
+
+@pytest.fixture
+def start(caplog: pytest.LogCaptureFixture) -> Iterator[Agents]:
+    caplog.set_level(logging.INFO, "ryu_l2iso")
+    agents = Agents()
+    yield agents
+    agents.close()
+
+
+def _wait_registered(controller: FakeController, ovsdb_port: int, dpid: str = DPID) -> None:
+    wanted = {"ovs_tunnel_addr": IP, "ovsdb_addr": f"tcp:{IP}:{ovsdb_port}"}
+    wait_until(lambda: controller.switches == {dpid: wanted}, "the registration")
+
+
+def test_registers_in_the_order_of_the_contract_and_opens_the_manager_before_the_last(
+    ovs: OVS, controller: FakeController, start: Agents, arguments: list[str], ovsdb_port: int
+) -> None:
+    others = f"punix:{ovs.rundir / 'others.sock'}"
+    ovs.vsctl("set-manager", others)
+    start(arguments)
+    _wait_registered(controller, ovsdb_port)
+    assert controller.calls == [
+        f"PUT /v1.0/networks/__NW_ID_EXTERNAL__/{DPID}_1",
+        f"PUT /v1.0/networks/__NW_ID_EXTERNAL__/{DPID}_2",
+        f"PUT /v1.0/conf/switches/{DPID}/ovs_tunnel_addr",
+        f"PUT /v1.0/conf/switches/{DPID}/ovsdb_addr",
+    ]
+    assert sorted(ovs.vsctl("get-manager").split()) == [f"ptcp:{ovsdb_port}:{IP}", others]
+    socket.create_connection((IP, ovsdb_port), 5).close()
+
+
+def test_changes_nothing_while_all_is_registered(
+    controller: FakeController, start: Agents, arguments: list[str], ovsdb_port: int
+) -> None:
+    start(arguments)
+    _wait_registered(controller, ovsdb_port)
+    controller.calls.clear()
+    looked = controller.gets
+    wait_until(lambda: controller.gets > looked + 6, "two more looks")
+    assert controller.calls == []
+
+
+@pytest.mark.parametrize("lost", ["everything", "tunnel", "ovsdb", "external"])
+def test_registers_again_what_the_controller_has_lost(
+    controller: FakeController, start: Agents, arguments: list[str], ovsdb_port: int, lost: str
+) -> None:
+    start(arguments)
+    _wait_registered(controller, ovsdb_port)
+    if lost == "everything":
+        controller.forget()
+    elif lost == "external":
+        controller.external.remove((DPID, 1))
+    else:
+        del controller.switches[DPID]["ovs_tunnel_addr" if lost == "tunnel" else "ovsdb_addr"]
+    _wait_registered(controller, ovsdb_port)
+    wait_until(lambda: controller.external == {(DPID, 1), (DPID, 2)}, "both external ports")
+
+
+def test_opens_the_manager_again_when_it_was_removed(
+    ovs: OVS, controller: FakeController, start: Agents, arguments: list[str], ovsdb_port: int
+) -> None:
+    start(arguments)
+    _wait_registered(controller, ovsdb_port)
+    ovs.vsctl("del-manager")
+    wait_until(lambda: ovs.vsctl("get-manager") == f"ptcp:{ovsdb_port}:{IP}", "the manager")
+
+
+def test_follows_the_datapath_id_and_removes_the_old_switch_first(
+    ovs: OVS, controller: FakeController, start: Agents, arguments: list[str], ovsdb_port: int
+) -> None:
+    start(arguments)
+    _wait_registered(controller, ovsdb_port)
+    ovs.vsctl("set", "bridge", "br-int", "other_config:datapath-id=00000000000000bb")
+    _wait_registered(controller, ovsdb_port, "00000000000000bb")
+    wait_until(
+        lambda: controller.external == {("00000000000000bb", 1), ("00000000000000bb", 2)},
+        "the external ports of the new switch only",
+    )
+
+
+def test_follows_an_external_port_that_goes_and_comes_under_another_number(
+    ovs: OVS,
+    controller: FakeController,
+    start: Agents,
+    arguments: list[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    start([*arguments, "--interval", "30"])
+    wait_until(lambda: controller.external == {(DPID, 1), (DPID, 2)}, "both external ports")
+    ovs.vsctl("del-port", "up1")
+    wait_until(lambda: controller.external == {(DPID, 2)}, "the removal of the port that is gone")
+    assert "external ports not on the bridge: up1" in caplog.text
+    ovs.add_port("br-int", "up1", "ofport_request=77")
+    wait_until(lambda: controller.external == {(DPID, 2), (DPID, 77)}, "the new number")
+
+
+def test_a_bridge_that_comes_later_is_waited_for(
+    ovs: OVS, controller: FakeController, start: Agents, arguments: list[str], ovsdb_port: int
+) -> None:
+    ovs.vsctl("del-br", "br-int")
+    start([*arguments, "--interval", "30"])
+    eventlet.sleep(0.3)
+    assert controller.calls == []
+    ovs.add_bridge("br-int", int(DPID, 16))
+    _wait_registered(controller, ovsdb_port)
+
+
+def test_an_address_that_another_switch_has_is_logged_once_and_tried_again(
+    controller: FakeController,
+    start: Agents,
+    arguments: list[str],
+    ovsdb_port: int,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    controller.switches["00000000000000cc"] = {"ovs_tunnel_addr": IP}
+    start(arguments)
+    tunnel = f"PUT /v1.0/conf/switches/{DPID}/ovs_tunnel_addr"
+    wait_until(lambda: controller.calls.count(tunnel) >= 3, "three attempts")
+    assert caplog.text.count("is registered for another switch") == 1
+    assert "another switch has it" in caplog.text
+    del controller.switches["00000000000000cc"]
+    _wait_registered(controller, ovsdb_port)
+
+
+@pytest.mark.parametrize("trouble", ["refuses", "hangs", "trickles"])
+def test_a_controller_in_trouble_is_logged_once_and_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+    controller: FakeController,
+    start: Agents,
+    arguments: list[str],
+    ovsdb_port: int,
+    caplog: pytest.LogCaptureFixture,
+    trouble: str,
+) -> None:
+    monkeypatch.setattr(registration, "REQUEST_DEADLINE", 0.2)
+    controller.status = 503 if trouble == "refuses" else None
+    controller.hanging = trouble == "hangs"
+    controller.trickling = trouble == "trickles"
+    start(arguments)
+    expected = "503 told to refuse" if trouble == "refuses" else "timed out"
+    wait_until(lambda: controller.requests >= 3, "three attempts")
+    assert caplog.text.count(expected) == 1
+    controller.status, controller.hanging, controller.trickling = None, False, False
+    _wait_registered(controller, ovsdb_port)
+
+
+def test_a_controller_that_is_not_there_is_logged_once_with_the_reason(
+    start: Agents, arguments: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    start([*arguments, "--controller-url", "http://127.0.0.1:1", "--interval", "0.1"])
+    wait_until(lambda: "does not answer" in caplog.text, "a line in the log")
+    time.sleep(1.0)
+    assert caplog.text.count("does not answer") == 1
+    assert "Connection refused" in caplog.text
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("hanging", [False, True], ids=["idle", "waiting for the controller"])
+def test_a_signal_ends_the_process_at_once(
+    ovs: OVS,
+    controller: FakeController,
+    arguments: list[str],
+    ovsdb_port: int,
+    tmp_path: Path,
+    number: signal.Signals,
+    hanging: bool,
+) -> None:
+    controller.hanging = hanging
+    log = tmp_path / "agent.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ryu_l2iso.agent", *arguments],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stderr=output,
+        )
+    try:
+        if hanging:
+            wait_until(lambda: controller.requests, "the first request")
+        else:
+            _wait_registered(controller, ovsdb_port)
+        began = time.monotonic()
+        process.send_signal(number)
+        assert process.wait(10) == 0
+        assert time.monotonic() - began < 1.5
+        text = log.read_text()
+        assert f"ending on {number.name}" in text
+        assert "Traceback" not in text
+    finally:
+        process.kill()
+        process.wait(10)

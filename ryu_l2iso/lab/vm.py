@@ -1,0 +1,110 @@
+"""A VM: a namespace whose eth0 is a veth into a compute node."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import NamedTuple
+
+from ryu_l2iso.lab.netns import Namespace
+from ryu_l2iso.lab.node import INTEGRATION_BRIDGE, Node
+
+MTU = 1458
+"""1500 less an outer IPv4 header (20), GRE with key (8) and an inner Ethernet header (14)."""
+
+RETRANSMIT_MS = 20
+"""How soon a VM asks again who has an address; at Linux's second the first ping tells nothing."""
+
+
+class TenantNetwork(NamedTuple):
+    """A tenant's network; ``key`` is its GRE key."""
+
+    name: str
+    network_id: str
+    key: int
+
+
+class Address(NamedTuple):
+    """What a VM is reached by; ``ipv4`` is of a /24, ``ipv6`` of a /64."""
+
+    mac: str
+    ipv4: str
+    ipv6: str
+
+
+class VM:
+    """A VM on a node, the ``number``-th of its network, from 1.
+
+    ``plugged_at`` is ``time.monotonic()`` just before it was plugged, ``None`` while it is not.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        number: int,
+        namespace: Namespace,
+        node: Node,
+        network: TenantNetwork,
+        address: Address,
+    ) -> None:
+        self.name = name
+        self.number = number
+        self.namespace = namespace
+        self.node = node
+        self.network = network
+        self.address = address
+        self.iface_id = str(uuid.uuid4())
+        self.tap = f"tap-{name}"
+        self.plugged_at: float | None = None
+
+    def add(self) -> None:
+        """Create the namespace and the veth into the node; it is not in a bridge yet."""
+        self.namespace.add(ipv6=True)
+        # No duplicate address detection and no router: the addresses are usable at once.
+        self.namespace.sysctl("net/ipv6/conf/default/accept_dad", 0)
+        self.namespace.sysctl("net/ipv6/conf/default/accept_ra", 0)
+        self.namespace.ip(
+            f"link add eth0 address {self.address.mac} mtu {MTU}"
+            f" type veth peer name {self.tap} netns {self.node.namespace.name}",
+            f"addr add {self.address.ipv4}/24 dev eth0",
+            f"addr add {self.address.ipv6}/64 dev eth0 nodad",
+            "link set eth0 up",
+        )
+        # A checksum left for the hardware is never filled in: OVS takes the packet raw.
+        self.namespace.run("ethtool", "-K", "eth0", "tx", "off")
+        for family in ("ipv4", "ipv6"):
+            self.namespace.sysctl(f"net/{family}/neigh/eth0/retrans_time_ms", RETRANSMIT_MS)
+        self.node.namespace.ip(f"link set {self.tap} up")
+
+    def remove(self) -> None:
+        """Remove the namespace, and with it both ends of the veth."""
+        self.namespace.remove()
+
+    def plug(self) -> None:
+        """Put the VM's port into br-int as Nova does; returns when ovs-vswitchd has done so."""
+        self.plugged_at = time.monotonic()
+        self.node.vsctl(
+            "add-port",
+            INTEGRATION_BRIDGE,
+            self.tap,
+            "--",
+            "set",
+            "Interface",
+            self.tap,
+            f"external_ids:iface-id={self.iface_id}",
+            f'external_ids:attached-mac="{self.address.mac}"',
+        )
+
+    def unplug(self) -> None:
+        """Take the VM's port out of br-int; nothing happens when it is not in it."""
+        self.node.vsctl("--if-exists", "del-port", INTEGRATION_BRIDGE, self.tap)
+        self.plugged_at = None
+
+    @property
+    def plugged(self) -> bool:
+        """Whether the VM's port was put into br-int."""
+        return self.plugged_at is not None
+
+    def ofport(self) -> int:
+        """Return the OpenFlow port number of the plugged VM; raises LabError."""
+        return int(self.node.vsctl("get", "Interface", self.tap, "ofport"))

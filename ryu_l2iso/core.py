@@ -51,6 +51,7 @@ class Core:
 
     def __init__(self) -> None:
         config.register(CONF)
+        config.check(CONF)
         self.state = State()
         self.ovsdb: Fleet = Fleet(_OVSDBListener(self))
         self._isolation: str | None = None

@@ -18,7 +18,6 @@ from ryu_l2iso.listener import listen
 
 PROG = "l2iso-manager"
 REST_APP = "ryu_l2iso.rest"
-OPENFLOW_PORT = 6653
 
 _LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
@@ -51,8 +50,8 @@ def parse(arguments: list[str]) -> list[str]:
     except (cfg.Error, ValueError, OSError, InvalidValue) as error:
         raise UsageError(f"configuration: {error}") from error
     # Left alone, the framework would also listen on OpenFlow's old port, 6633.
-    CONF.set_default("ofp_tcp_listen_port", OPENFLOW_PORT)
-    CONF.set_default("ofp_ssl_listen_port", OPENFLOW_PORT)
+    CONF.set_default("ofp_tcp_listen_port", config.OPENFLOW_PORT)
+    CONF.set_default("ofp_ssl_listen_port", config.OPENFLOW_PORT)
     return _app_names()
 
 

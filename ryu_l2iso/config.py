@@ -18,6 +18,8 @@ GROUP = "l2iso"
 
 WSAPI_HOST = "127.0.0.1"
 WSAPI_PORT = 8080
+OPENFLOW_PORT = 6653
+"""Registered for OpenFlow at IANA; what switches connect to unless told otherwise."""
 
 MAX_24_BIT_KEY = 0xFFFFFF
 """Highest key that VXLAN and Geneve carry (their VNI has 24 bits)."""

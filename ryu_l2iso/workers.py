@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Callable
+from typing import Any, Callable
 
 from ryu_l2iso.exceptions import L2IsoError
 from ryu_l2iso.framework import hub
@@ -28,6 +28,8 @@ class Workers:
         self._work = work
         self._dirty: set[int] = set()
         self._running: set[int] = set()
+        # dpid → what ends the pause before the next attempt
+        self._pauses: dict[int, Any] = {}
 
     def mark(self, dpid: int) -> None:
         """Have the work done for a switch, soon; returns at once."""
@@ -35,6 +37,12 @@ class Workers:
         if dpid not in self._running:
             self._running.add(dpid)
             hub.spawn(self._run, dpid)
+
+    def hurry(self, dpid: int) -> None:
+        """Do the work for a switch now, also if it failed before: what it lacked may be there."""
+        self.mark(dpid)
+        if dpid in self._pauses:
+            self._pauses[dpid].set()
 
     def forget(self, dpid: int) -> None:
         """Give up what is still to do for a switch."""
@@ -49,22 +57,23 @@ class Workers:
                 if error is None:
                     pause, logged = MIN_BACKOFF, ""
                     continue
-                if error != logged:
-                    LOG.warning("switch %s: %s: %s", dpid_to_str(dpid), self._what, error)
-                logged = error
+                if repr(error) != logged:
+                    trace = None if isinstance(error, L2IsoError) else error
+                    label = dpid_to_str(dpid)
+                    LOG.warning("switch %s: %s: %s", label, self._what, error, exc_info=trace)
+                logged = repr(error)
                 self._dirty.add(dpid)
-                hub.sleep(pause)
+                self._pauses[dpid] = hub.Event()
+                self._pauses[dpid].wait(pause)
+                del self._pauses[dpid]
                 pause = min(2 * pause, MAX_BACKOFF)
         finally:
             self._running.discard(dpid)
 
-    def _attempt(self, dpid: int) -> str | None:
+    def _attempt(self, dpid: int) -> Exception | None:
         """Do the work; return why it failed, or None."""
         try:
             self._work(dpid)
-        except L2IsoError as error:
-            return str(error)
         except Exception as error:
-            LOG.exception("switch %s: %s failed", dpid_to_str(dpid), self._what)
-            return repr(error)
+            return error
         return None

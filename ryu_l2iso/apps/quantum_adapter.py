@@ -18,8 +18,8 @@ from ryu_l2iso.framework import (
     set_ev_cls,
 )
 from ryu_l2iso.openflow.ports import of_ports
-from ryu_l2iso.ovsdb import BridgeRow, InterfaceRow, set_up_bridge
-from ryu_l2iso.ovsdb.facts import interface_fact
+from ryu_l2iso.ovsdb import BridgeRow, InterfaceRow, set_up_bridge, use_ssl
+from ryu_l2iso.ovsdb.facts import InterfaceFacts
 from ryu_l2iso.ovsdb.targets import controller_targets
 from ryu_l2iso.state.changes import Changes
 from ryu_l2iso.workers import Workers
@@ -36,8 +36,11 @@ class QuantumAdapter(BaseApp, Subscriber):
         super().__init__(*args, **kwargs)
         self._core: Core = kwargs["l2iso"]
         self._set_ups = Workers("setting the bridge up", self._set_up)
+        self._facts = InterfaceFacts()
         self._outgoing = hub.Queue()
         self._core.subscribe(self)
+        if CONF.ctl_privkey and CONF.ctl_cert and CONF.ca_certs:
+            use_ssl(CONF.ctl_privkey, CONF.ctl_cert, CONF.ca_certs)
 
     def start(self) -> None:
         """Start handling events, and sending our own."""
@@ -95,9 +98,12 @@ class QuantumAdapter(BaseApp, Subscriber):
 
     def interfaces_changed(self, dpid: int, rows: Mapping[str, InterfaceRow | None]) -> None:
         """Record what OVSDB says of ports."""
-        facts = {name: None if row is None else interface_fact(row) for name, row in rows.items()}
-        self._core.state.ports.update_interfaces(dpid, facts)
+        self._core.state.ports.update_interfaces(dpid, self._facts.read(dpid, rows))
         self._core.commit()
+
+    def ovsdb_read(self, dpid: int) -> None:
+        """Look at once at a bridge whose OVSDB server has come back."""
+        self._set_ups.hurry(dpid)
 
     def _set_up(self, dpid: int) -> None:
         if self._core.state.switches.ovsdb_addr(dpid) is None:

@@ -31,7 +31,7 @@ class TunnelPortUpdater(BaseApp, Subscriber):
 
     def ovsdb_read(self, dpid: int) -> None:
         """Look at the tunnel ports that a switch has."""
-        self._updates.mark(dpid)
+        self._updates.hurry(dpid)
 
     def _update(self, dpid: int) -> None:
         if self._core.state.switches.ovsdb_addr(dpid) is not None:

@@ -17,6 +17,8 @@ class Fleet:
         self._source = source
         self._timeout = timeout
         self._programmers: dict[int, Programmer] = {}
+        # dpid → its datapaths, the one in use last: a switch may be told several of our addresses
+        self._datapaths: dict[int, list[Any]] = {}
 
     def programmer(self, dpid: int) -> Programmer | None:
         """Return the programmer of a switch, if it was ever connected or its OVSDB read."""
@@ -30,13 +32,20 @@ class Fleet:
 
     def connected(self, datapath: Any) -> None:
         """Program a switch that has connected: the framework's ``datapath`` knows its ``id``."""
+        self._datapaths.setdefault(datapath.id, []).append(datapath)
         self._ensure(datapath.id).connected(Connection(datapath))
 
     def disconnected(self, datapath: Any) -> None:
-        """Stop sending to a switch; ignored if it has come back by another datapath meanwhile."""
+        """Stop sending by a datapath; if it was in use, the switch's next youngest is."""
         programmer = self._programmers.get(datapath.id)
+        known = self._datapaths.pop(datapath.id, [])
+        left = [other for other in known if other is not datapath]
+        if left:
+            self._datapaths[datapath.id] = left
         if programmer is not None:
             programmer.disconnected(datapath)
+            if left and known[-1] is datapath:
+                programmer.connected(Connection(left[-1]))
 
     def ovsdb_read(self, dpid: int) -> None:
         """Record that all that the OVSDB of a switch tells is known: strays may be deleted."""

@@ -18,13 +18,13 @@ the groups of others are never deleted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Union
 
 from ryu_l2iso.openflow.wire import FlowKey, InstalledFlow, InstalledGroup, OpaqueFlow
-from ryu_l2iso.pipelines.flow import Flow, Group, ToGroup
+from ryu_l2iso.pipelines.flow import Flow, Group, Output, ToGroup
 
 Key = Union[FlowKey, int]
 """What names a flow (``flow.id``) or a group (its ``group_id``)."""
@@ -155,3 +155,27 @@ def referred_groups(flows: Iterable[InstalledFlow]) -> set[Key]:
         for action in flow.actions
         if isinstance(action, ToGroup)
     }
+
+
+def stale_flows(installed: Contents, ports: Container[int]) -> set[Key]:
+    """Return the names of the flows that name a port which the switch does not have.
+
+    OVS gives the number of a port that is gone to the next one: such a flow would be about a
+    stranger then.
+    """
+    return {
+        flow.id
+        for flow in installed.flows.values()
+        if isinstance(flow, Flow) and any(p not in ports for p in _named_ports(flow, installed))
+    }
+
+
+def _named_ports(flow: Flow, installed: Contents) -> Iterator[int]:
+    if flow.match.in_port is not None:
+        yield flow.match.in_port
+    for action in flow.actions:
+        if isinstance(action, Output):
+            yield action.port_no
+        elif isinstance(action, ToGroup):
+            group = installed.groups.get(action.group_id)
+            yield from group.ports if isinstance(group, Group) else ()

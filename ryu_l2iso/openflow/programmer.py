@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ryu_l2iso.exceptions import L2IsoError, SwitchError
 from ryu_l2iso.framework import hub
 from ryu_l2iso.openflow.connection import Connection
-from ryu_l2iso.openflow.plan import Contents, Key, Plan, compare, key_of
+from ryu_l2iso.openflow.plan import Contents, Key, Plan, compare, key_of, stale_flows
 from ryu_l2iso.pipelines.flow import Flow, Group
-from ryu_l2iso.state.subjects import Subject
+from ryu_l2iso.state.subjects import PortSubject, Subject
 
 LOG = logging.getLogger(__name__)
 
@@ -33,6 +33,9 @@ class Source(Protocol):
 
     def subjects(self, dpid: int) -> Iterable[Subject]:
         """Return all subjects of a switch."""
+
+    def ports(self, dpid: int) -> Container[int]:
+        """Return the numbers of the ports that a switch has."""
 
     def desired(self, dpid: int, subject: Subject) -> Sequence[Flow | Group]:
         """Return what the switch should hold for a subject; nothing for one that is gone."""
@@ -99,10 +102,17 @@ class Programmer:
 
     def mark(self, subject: Subject) -> None:
         """Record that what the switch should hold for ``subject`` may have changed."""
+        if self._held and self._is_gone(subject):
+            # What is held back may be about that port.
+            self._request_full_sync()
         if self._connection is not None:
             self._dirty.add(subject)
             self._settled.clear()
             self._wake.set()
+
+    def _is_gone(self, subject: Subject) -> bool:
+        ports = self._source.ports(self._dpid)
+        return isinstance(subject, PortSubject) and subject.port_no not in ports
 
     def ovsdb_read(self) -> None:
         """Record that all that the switch's OVSDB tells is known: strays may be deleted."""
@@ -205,7 +215,8 @@ class Programmer:
         self._dirty.clear()
         pieces = {s: source.desired(self._dpid, s) for s in source.subjects(self._dpid)}
         desired = Contents.of(piece for of_one in pieces.values() for piece in of_one)
-        plan = compare(desired, self._installed, self._known, self._ovsdb_read)
+        known = self._known | stale_flows(self._installed, source.ports(self._dpid))
+        plan = compare(desired, self._installed, known, self._ovsdb_read)
         self._held = plan.held
         changed = sum(flow.id in self._installed.flows for flow in plan.flows_to_add)
         self._send(connection, plan, desired)

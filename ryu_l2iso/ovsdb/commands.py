@@ -187,16 +187,24 @@ class EnsureControllers(Command):
 
 @dataclass(frozen=True)
 class EnsureManager(Command):
-    """The OVSDB server serves this target, as ``ptcp:PORT:IP``; other managers stay."""
+    """The OVSDB server serves this target, as ``ptcp:PORT:IP``, for the bridge.
+
+    The mark names the bridge, so that another bridge of this server keeps what was opened for it.
+    Managers of others stay.
+    """
 
     target: str
 
     def apply(self, edit: Edit) -> None:
-        """Add the manager unless the target is there, whoever added it."""
+        """Remove ours of another target; add the manager unless it is there, whoever added it."""
         root = edit.root()
+        mark = edit.bridge.name
+        for row in root.manager_options:
+            if row.target != self.target and row.external_ids.get(MARK) == mark:
+                root.delvalue("manager_options", row)
         if any(row.target == self.target for row in root.manager_options):
             return
         row = edit.insert("Manager")
         row.target = self.target
-        row.external_ids = {MARK: "manager"}
+        row.external_ids = {MARK: mark}
         root.addvalue("manager_options", row)

@@ -14,7 +14,7 @@ from ryu_l2iso.exceptions import OVSDBError
 from ryu_l2iso.ovsdb.commands import Command
 from ryu_l2iso.ovsdb.health import Health
 from ryu_l2iso.ovsdb.listener import Key, Listener
-from ryu_l2iso.ovsdb.reader import BridgeReader, Interfaces, difference
+from ryu_l2iso.ovsdb.reader import BridgeReader, Interfaces, bridge_dpids, difference
 from ryu_l2iso.ovsdb.replica import MIN_BACKOFF, Replica, Waker
 from ryu_l2iso.ovsdb.rows import BridgeRow, InterfaceRow
 from ryu_l2iso.ovsdb.transactions import Request, Transactions
@@ -53,6 +53,7 @@ class Connection(Generic[Key]):
         self._waker = Waker()
         self._bridge: BridgeRow | None = None
         self._interfaces: Interfaces = {}
+        self._dpids: frozenset[int | None] = frozenset()
         self._seen = 0
         self._tell_synced = True
         self._moved = False
@@ -73,6 +74,11 @@ class Connection(Generic[Key]):
     def interfaces(self) -> Mapping[str, InterfaceRow]:
         """The interfaces of the bridge as last read: name → row."""
         return self._interfaces
+
+    @property
+    def dpids(self) -> frozenset[int | None]:
+        """The dpids of all bridges of the server as last read, None for one without (yet)."""
+        return self._dpids
 
     def move(self, address: str) -> None:
         """Go on at another address; what is known is kept and compared with what is there."""
@@ -151,6 +157,7 @@ class Connection(Generic[Key]):
         if replica.change_seqno != self._seen:
             self._seen = replica.change_seqno
             bridge, interfaces = self._reader.read(replica.tables)
+            self._dpids = bridge_dpids(replica.tables)
             if bridge is None:
                 self._health.log_once(missing)
             else:

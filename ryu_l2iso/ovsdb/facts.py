@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from dataclasses import replace
 
 from ryu_l2iso.exceptions import InvalidValue
 from ryu_l2iso.ovsdb.rows import InterfaceRow
 from ryu_l2iso.state.ports import InterfaceFact
-from ryu_l2iso.state.values import parse_id, parse_mac, parse_tunnel_addr
+from ryu_l2iso.state.values import dpid_to_str, parse_id, parse_mac, parse_tunnel_addr
 
 LOG = logging.getLogger(__name__)
 
@@ -16,20 +18,39 @@ ATTACHED_MAC = "attached-mac"
 """Keys in ``external_ids`` of an Interface (ovs-vswitchd.conf.db(5), "Virtual Machine IDs")."""
 
 
-def interface_fact(row: InterfaceRow) -> InterfaceFact:
-    """Return what a row says of a port; a value that cannot be used is logged and left out."""
+def interface_fact(row: InterfaceRow) -> tuple[InterfaceFact, str]:
+    """Return what a row says of a port, and why a value was left out that cannot be used, or ""."""
     fact = InterfaceFact(row.name, row.ofport)
     try:
         if row.remote_dpid is not None:
-            remote = parse_tunnel_addr(row.options.get("remote_ip"))
-            return InterfaceFact(row.name, row.ofport, tunnel_remote=remote)
+            return replace(fact, tunnel_remote=parse_tunnel_addr(row.options.get("remote_ip"))), ""
         iface_id, mac = row.external_ids.get(IFACE_ID), row.external_ids.get(ATTACHED_MAC)
-        if iface_id is None:
-            return fact
-        fact = InterfaceFact(row.name, row.ofport, parse_id(IFACE_ID, iface_id))
-        if mac is None:
-            return fact
-        return InterfaceFact(row.name, row.ofport, fact.iface_id, parse_mac(mac))
+        if iface_id is not None:
+            fact = replace(fact, iface_id=parse_id(IFACE_ID, iface_id))
+            fact = replace(fact, mac=None if mac is None else parse_mac(mac))
     except InvalidValue as error:
-        LOG.warning("interface %s cannot be used: %s", row.name, error)
+        return fact, str(error)
+    return fact, ""
+
+
+class InterfaceFacts:
+    """Reads rows as facts; what is wrong with a row is logged once, until that changes."""
+
+    def __init__(self) -> None:
+        # (dpid, name of the interface) → what was logged of it
+        self._logged: dict[tuple[int, str], str] = {}
+
+    def read(
+        self, dpid: int, rows: Mapping[str, InterfaceRow | None]
+    ) -> dict[str, InterfaceFact | None]:
+        """Return name → fact for rows of a switch by name; None for a row that is gone."""
+        return {name: self._read_row(dpid, name, row) for name, row in rows.items()}
+
+    def _read_row(self, dpid: int, name: str, row: InterfaceRow | None) -> InterfaceFact | None:
+        fact, fault = (None, "") if row is None else interface_fact(row)
+        logged = self._logged.pop((dpid, name), "")
+        if fault:
+            self._logged[dpid, name] = fault
+            if fault != logged:
+                LOG.warning("switch %s: interface %s: %s", dpid_to_str(dpid), name, fault)
         return fact

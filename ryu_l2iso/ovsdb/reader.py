@@ -50,6 +50,12 @@ def _bridge_row(bridge: Any) -> BridgeRow:
     )
 
 
+def bridge_dpids(tables: Mapping[str, Any]) -> frozenset[int | None]:
+    """Return the dpids of all bridges; None is among them while one has not been written."""
+    rows = tables["Bridge"].rows.values()
+    return frozenset(str_to_dpid(_first(row.datapath_id) or "") for row in rows)
+
+
 class BridgeReader:
     """Reads one bridge, known by its dpid (an integer) or by its name (a string)."""
 

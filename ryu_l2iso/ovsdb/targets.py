@@ -6,10 +6,10 @@ import re
 import socket
 from typing import Any
 
-from ryu_l2iso.exceptions import OVSDBError
+import netaddr
 
-OPENFLOW_PORT = 6653
-"""Registered for OpenFlow at IANA; what the framework listens on unless told otherwise."""
+from ryu_l2iso.config import OPENFLOW_PORT
+from ryu_l2iso.exceptions import OVSDBError
 
 _ADDRESS = re.compile(r"(?:tcp|ssl):\[?(?P<host>[^\]]+?)\]?:(?P<port>[0-9]+)")
 
@@ -38,4 +38,14 @@ def controller_targets(conf: Any, ovsdb_addr: str) -> tuple[str, ...]:
     if conf.l2iso.controller_address:
         return tuple(conf.l2iso.controller_address)
     port = conf.ofp_tcp_listen_port or OPENFLOW_PORT
-    return (f"tcp:{local_address_towards(ovsdb_addr)}:{port}",)
+    return (f"tcp:{_listen_address(conf.ofp_listen_host, ovsdb_addr)}:{port}",)
+
+
+def _listen_address(host: str, ovsdb_addr: str) -> str:
+    """Return the address that OpenFlow listens on, or the one towards the switch if on all."""
+    if not netaddr.valid_ipv4(host, netaddr.INET_PTON) and not netaddr.valid_ipv6(host):
+        return local_address_towards(ovsdb_addr)
+    address = netaddr.IPAddress(host)
+    if int(address) == 0:
+        return local_address_towards(ovsdb_addr)
+    return f"[{address}]" if address.version == 6 else str(address)

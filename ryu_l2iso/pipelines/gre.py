@@ -8,7 +8,7 @@ what they match, and add it to docs/pipeline-gre.rst (a test compares the two).
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from ryu_l2iso.pipelines.flow import (
     MULTICAST,
@@ -107,6 +107,10 @@ class GrePipeline:
             yield PortSubject(port.port_no)
         for network_id in self._state.topology.networks_on(dpid):
             yield from self._state.topology.network_subjects(network_id)
+
+    def ports(self, dpid: int) -> Container[int]:
+        """Return the numbers of the ports that a switch has."""
+        return self._state.ports.facts(dpid).of_ports
 
     def desired(self, dpid: int, subject: Subject) -> Sequence[Flow | Group]:
         """Return what a switch should hold for a subject; nothing for one that it has not."""

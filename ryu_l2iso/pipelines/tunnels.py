@@ -43,18 +43,14 @@ def desired_tunnels(state: State, dpid: int, tunnel_type: str) -> dict[str, Tunn
     of one family, and REST named no other port for it.
     """
     local_ip = state.switches.tunnel_addr(dpid)
+    facts = state.ports.facts(dpid)
+    assigned = {facts.assigned(port_no).remote_dpid for port_no in facts.assigned_numbers()}
     found = {}
     for remote in sorted(state.topology.neighbours(dpid)):
         remote_ip = state.switches.tunnel_addr(remote)
-        if local_ip is None or remote_ip is None or _is_assigned(state, dpid, remote):
+        if local_ip is None or remote_ip is None or remote in assigned:
             continue
         if netaddr.IPAddress(local_ip).version == netaddr.IPAddress(remote_ip).version:
             name = tunnel_name(tunnel_type, dpid, remote_ip)
             found[name] = TunnelSpec(name, tunnel_type, local_ip, remote_ip, remote)
     return found
-
-
-def _is_assigned(state: State, dpid: int, remote: int) -> bool:
-    """Tell whether REST named a port of the switch as its tunnel to the remote."""
-    facts = state.ports.facts(dpid)
-    return any(facts.assigned(n).remote_dpid == remote for n in facts.assigned_numbers())

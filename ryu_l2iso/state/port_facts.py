@@ -12,7 +12,8 @@ class PortFacts:
     """What each source says of the ports of one switch, and which facts are of one port.
 
     OVSDB and OpenFlow tell of the same port at different times.  A row and a port are joined only
-    when name *and* number agree, so that a reused number never joins the VM that had it before.
+    when name *and* number agree, so that a number reused under another name never joins the VM
+    that had it before.
     """
 
     def __init__(self) -> None:
@@ -72,8 +73,8 @@ class PortFacts:
 
     def assign(self, port_no: int, assigned: AssignedPort) -> None:
         """Record what REST says of a port; with nothing left to say the record goes."""
-        if assigned.network_id is None and assigned.remote_dpid is None:
+        port = self.of_ports.get(port_no)
+        if assigned == AssignedPort(name=assigned.name):
             self._assigned.pop(port_no, None)
             return
-        port = self.of_ports.get(port_no)
         self._assigned[port_no] = replace(assigned, name=port.name if port else None)

@@ -49,9 +49,13 @@ class PortTable:
         """Return the facts of a switch's ports, for reading; none for an unknown switch."""
         return self._facts.get(dpid) or PortFacts()
 
-    def all_facts(self) -> Mapping[int, PortFacts]:
-        """Return dpid → facts of the switch's ports, for reading."""
-        return self._facts
+    def dpids(self) -> list[int]:
+        """Return the switches of whose ports anything was said."""
+        return list(self._facts)
+
+    def ids(self) -> set[PortId]:
+        """Return all ports that OpenFlow told of."""
+        return {PortId(dpid, n) for dpid, facts in self._facts.items() for n in facts.of_ports}
 
     def get(self, port_id: PortId) -> Port | None:
         """Return a port; None when there is none or its kind is unknown."""
@@ -62,6 +66,10 @@ class PortTable:
         numbers = sorted(self.facts(dpid).of_ports)
         found = (self._ports.get(PortId(dpid, port_no)) for port_no in numbers)
         return [port for port in found if port is not None]
+
+    def referring_to(self, network_id: str) -> set[PortId]:
+        """Return the ports that REST or their interface puts into a network, plugged or not."""
+        return set(self._by_network.get(network_id, ()))
 
     def of_interface(self, iface_id: str) -> list[VMPort]:
         """Return the VM ports of an interface, its locations."""
@@ -80,6 +88,7 @@ class PortTable:
 
     def remove_of_port(self, dpid: int, port_no: int) -> None:
         """Record that OpenFlow says that a port is gone."""
+        self._changes.mark(dpid, [PortSubject(port_no)])
         self._look_at(dpid, self._of(dpid).remove_of_port(port_no))
 
     def replace_of_ports(self, dpid: int, ports: Iterable[OFPort]) -> None:
@@ -141,9 +150,7 @@ class PortTable:
                 del index[known]
         facts = self._of(port_id.dpid)
         port = facts.of_ports.get(port_id.port_no)
-        if port is None:
-            return
-        row = facts.interface(port) or InterfaceFact(port.name)
+        row = (facts.interface(port) if port else None) or InterfaceFact("")
         assigned = facts.assigned(port_id.port_no)
         network_id = assigned.network_id or self._interfaces.network_id(row.iface_id)
         for index, key in (

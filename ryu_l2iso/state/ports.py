@@ -85,11 +85,6 @@ class TunnelPort:
     name: str
     remote_dpid: int
 
-    @property
-    def id(self) -> PortId:
-        """Return where the port is."""
-        return PortId(self.dpid, self.port_no)
-
 
 @dataclass(frozen=True)
 class ExternalPort:
@@ -98,11 +93,6 @@ class ExternalPort:
     dpid: int
     port_no: int
     name: str
-
-    @property
-    def id(self) -> PortId:
-        """Return where the port is."""
-        return PortId(self.dpid, self.port_no)
 
 
 Port = Union[VMPort, TunnelPort, ExternalPort]

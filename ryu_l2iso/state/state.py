@@ -16,6 +16,7 @@ from ryu_l2iso.state.port_table import PortTable
 from ryu_l2iso.state.ports import (
     NW_ID_UNKNOWN,
     NW_ID_VPORT_GRE,
+    RESERVED_NETWORK_IDS,
     AssignedPort,
     PortId,
     TunnelPort,
@@ -56,8 +57,9 @@ class State:
     def remove_network(self, network_id: str) -> None:
         """Remove a network; its ports leave it, its key stays; NotFound, Conflict if reserved."""
         self.networks.remove(network_id)
-        for port_id in self._assigned_to(network_id):
-            self._unassign(port_id)
+        for port_id in self.ports.referring_to(network_id):
+            if self._assigned(port_id).network_id == network_id:
+                self._unassign(port_id)
         self.ports.network_changed(network_id)
 
     def add_key(self, network_id: str, key: int) -> None:
@@ -80,15 +82,10 @@ class State:
     def network_ports(self, network_id: str) -> list[PortId]:
         """Return the ports of a network, sorted; raises NotFound."""
         self.networks.check(network_id)
-        found = self._assigned_to(network_id) | {
-            port.id
-            for dpid in self.ports.all_facts()
-            for port in self.ports.on(dpid)
-            if self._network_of(port.id) == network_id
-        }
-        if network_id == NW_ID_UNKNOWN:
-            found |= self._unknown_ports()
-        return sorted(found)
+        found = self.ports.referring_to(network_id)
+        if network_id in (NW_ID_UNKNOWN, NW_ID_VPORT_GRE):
+            found |= self.ports.ids()
+        return sorted(p for p in found if (self._network_of(p) or NW_ID_UNKNOWN) == network_id)
 
     def add_port(self, network_id: str, port_id: PortId) -> None:
         """Put a port into a network; NotFound, Conflict when it is in one."""
@@ -221,11 +218,13 @@ class State:
 
     def add_interface_value(self, iface_id: str, name: str, value: str) -> None:
         """Register a value of an interface; raises Conflict when there is one."""
+        _check_interface_value(name, value)
         self.interfaces.add(iface_id, name, value)
         self._interface_changed(iface_id, name)
 
     def ensure_interface_value(self, iface_id: str, name: str, value: str) -> None:
         """Register a value of an interface; raises Conflict when there is another."""
+        _check_interface_value(name, value)
         if self.interfaces.ensure(iface_id, name, value):
             self._interface_changed(iface_id, name)
 
@@ -241,22 +240,6 @@ class State:
 
     def _unassign(self, port_id: PortId) -> None:
         self.ports.assign(port_id, replace(self._assigned(port_id), network_id=None, mac=None))
-
-    def _assigned_to(self, network_id: str) -> set[PortId]:
-        return {
-            PortId(dpid, port_no)
-            for dpid, facts in self.ports.all_facts().items()
-            for port_no in facts.assigned_numbers()
-            if facts.assigned(port_no).network_id == network_id
-        }
-
-    def _unknown_ports(self) -> set[PortId]:
-        return {
-            PortId(dpid, port_no)
-            for dpid, facts in self.ports.all_facts().items()
-            for port_no in facts.of_ports
-            if self._network_of(PortId(dpid, port_no)) is None
-        }
 
     def _network_of(self, port_id: PortId) -> str | None:
         """Return the network that a port is in, by REST or by what is plugged into it."""
@@ -297,3 +280,8 @@ class State:
     def _interface_changed(self, iface_id: str, name: str) -> None:
         if name == NETWORK_ID:
             self.ports.interface_changed(iface_id)
+
+
+def _check_interface_value(name: str, value: str) -> None:
+    if name == NETWORK_ID and value in RESERVED_NETWORK_IDS:
+        raise Conflict(f"network_id: {value} is reserved and takes no interface")

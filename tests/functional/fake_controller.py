@@ -19,8 +19,9 @@ class FakeController:
     """Use it as a context manager; ``calls`` are the requests that change something, in order.
 
     ``switches`` is dpid → name → value, ``external`` the ports of the external network as
-    (dpid, port_no); ``requests`` and ``gets`` count.  ``hanging`` makes every request hang,
-    ``trickling`` gives an answer that never ends, ``status`` answers all with that.
+    (dpid, port_no); ``requests`` and ``gets`` count, ``asked`` are the paths of the gets.
+    ``hanging`` makes every request hang, ``trickling`` gives an answer that never ends,
+    ``status`` answers all with that.
     """
 
     def __init__(self) -> None:
@@ -31,6 +32,7 @@ class FakeController:
         self.trickling = False
         self.status: int | None = None
         self.gets = 0
+        self.asked: set[str] = set()
         self.requests = 0
         self.released = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -65,10 +67,13 @@ class FakeController:
             return self.status, {"error": {"message": "told to refuse"}}
         if method == "GET":
             self.gets += 1
+            self.asked.add(path)
         else:
             self.calls.append(f"{method} {path}")
         if path == "/v1.0/networks/__NW_ID_EXTERNAL__":
             return 200, sorted([int(dpid, 16), port_no] for dpid, port_no in self.external)
+        if path == "/v1.0/conf/switches":
+            return 200, sorted(self.switches)
         value, switch, port = (p.fullmatch(path) for p in (_VALUE, _SWITCH, _PORT))
         if value:
             return self._value(method, value[1], value[2], body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import socket
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from types import TracebackType
 from typing import Any, ClassVar
 
@@ -28,10 +28,15 @@ class TableSource:
 
     def __init__(self) -> None:
         self.table: dict[Subject, Sequence[Flow | Group]] = {}
+        self.port_numbers: Container[int] = range(1, 2**32)
 
     def subjects(self, dpid: int) -> list[Subject]:
         """Return all subjects; the same for every switch."""
         return list(self.table)
+
+    def ports(self, dpid: int) -> Container[int]:
+        """Return the numbers of the ports that every switch has."""
+        return self.port_numbers
 
     def desired(self, dpid: int, subject: Subject) -> Sequence[Flow | Group]:
         """Return what stands in the table."""

@@ -66,6 +66,7 @@ class Agents:
         for node, worker in self._running:
             worker.kill()
             node.close()
+        self._running.clear()
 
 
 @pytest.fixture
@@ -145,6 +146,74 @@ def test_follows_the_datapath_id_and_removes_the_old_switch_first(
         lambda: controller.external == {("00000000000000bb", 1), ("00000000000000bb", 2)},
         "the external ports of the new switch only",
     )
+
+
+def test_a_bridge_made_anew_while_the_agent_was_away_takes_the_place_of_the_old(
+    ovs: OVS,
+    controller: FakeController,
+    start: Agents,
+    arguments: list[str],
+    ovsdb_port: int,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    start(arguments)
+    _wait_registered(controller, ovsdb_port)
+    wait_until(lambda: len(controller.external) == 2, "both external ports")
+    start.close()
+    ovs.vsctl("del-br", "br-int")
+    ovs.add_bridge("br-int", 0xBB)
+    ovs.add_port("br-int", "up1", "ofport_request=7")
+    start(arguments)
+    _wait_registered(controller, ovsdb_port, "00000000000000bb")
+    assert controller.external == {("00000000000000bb", 7)}
+    assert f"switch {DPID} is registered at our addresses" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "why", ["a bridge here", "a bridge without dpid", "other OVSDB server", "not our address"]
+)
+def test_a_switch_at_our_tunnel_address_that_we_never_were_is_left_alone(
+    ovs: OVS,
+    controller: FakeController,
+    start: Agents,
+    arguments: list[str],
+    ovsdb_port: int,
+    caplog: pytest.LogCaptureFixture,
+    why: str,
+) -> None:
+    address = "192.0.2.9" if why == "not our address" else IP
+    port = ovsdb_port + (why == "other OVSDB server")
+    if why == "a bridge here":
+        ovs.add_bridge("br-other", 0xCC)
+    if why == "a bridge without dpid":
+        ovs.vsctl("add-br", "br-other", "--", "set", "bridge", "br-other", "datapath_type=none")
+    theirs = {"ovs_tunnel_addr": address, "ovsdb_addr": f"tcp:{address}:{port}"}
+    controller.switches["00000000000000cc"] = dict(theirs)
+    start([*arguments, "--tunnel-ip", address, "--ovsdb-listen", f"{address}:{ovsdb_port}"])
+    tunnel = f"PUT /v1.0/conf/switches/{DPID}/ovs_tunnel_addr"
+    wait_until(lambda: controller.calls.count(tunnel) >= 3, "three attempts")
+    assert controller.switches == {"00000000000000cc": theirs}
+    assert caplog.text.count("is registered for another switch") == 1
+
+
+def test_the_external_network_is_not_asked_for_without_external_ports(
+    ovs: OVS, controller: FakeController, start: Agents, arguments: list[str], ovsdb_port: int
+) -> None:
+    start([a for a in arguments if a not in ("--external-port", "up1", "up2")])
+    _wait_registered(controller, ovsdb_port)
+    looked = controller.gets
+    wait_until(lambda: controller.gets > looked + 6, "more looks")
+    assert "/v1.0/networks/__NW_ID_EXTERNAL__" not in controller.asked
+
+
+def test_the_manager_of_a_former_address_is_closed(
+    ovs: OVS, controller: FakeController, start: Agents, arguments: list[str], ovsdb_port: int
+) -> None:
+    start(arguments)
+    _wait_registered(controller, ovsdb_port)
+    start.close()
+    start([*arguments, "--ovsdb-listen", f"127.0.0.2:{ovsdb_port}"])
+    wait_until(lambda: ovs.vsctl("get-manager") == f"ptcp:{ovsdb_port}:127.0.0.2", "the new one")
 
 
 def test_follows_an_external_port_that_goes_and_comes_under_another_number(

@@ -251,5 +251,21 @@ def test_a_manager_is_added_once_and_others_stay(
     ovs.vsctl("set-manager", others)
     connection.transact([EnsureManager(ours)])
     connection.transact([EnsureManager(ours)])
-    connection.transact([EnsureManager(others)])
     assert sorted(ovs.vsctl("get-manager").split()) == sorted([others, ours])
+    connection.transact([EnsureManager(others)])
+    assert ovs.vsctl("get-manager") == others
+
+
+def test_a_manager_follows_its_target_and_those_of_other_bridges_stay(
+    ovs: OVS, connection: Connection[int], seen: Recorder[int]
+) -> None:
+    first, second, third = (f"punix:{ovs.rundir / name}.sock" for name in ("a", "b", "c"))
+    ovs.add_bridge("br1", 0x22)
+    neighbour = Connection(0x22, ovs.db_address, Recorder[int]())
+    try:
+        neighbour.transact([EnsureManager(first)])
+        connection.transact([EnsureManager(second)])
+        connection.transact([EnsureManager(third)])
+    finally:
+        neighbour.close()
+    assert sorted(ovs.vsctl("get-manager").split()) == sorted([first, third])

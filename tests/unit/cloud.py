@@ -63,5 +63,5 @@ class Cloud:
 
     def vm_ports(self) -> list[VMPort]:
         """Return all VM ports of the fleet."""
-        found = (p for dpid in self.state.ports.all_facts() for p in self.state.ports.on(dpid))
+        found = (p for dpid in self.state.ports.dpids() for p in self.state.ports.on(dpid))
         return [port for port in found if isinstance(port, VMPort)]

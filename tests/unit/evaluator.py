@@ -45,7 +45,7 @@ class Evaluator:
         self._groups: dict[int, dict[int, Group]] = {}
         self.drops: Counter[str] = Counter()
         self.pipeline = GrePipeline(state)
-        for dpid in state.ports.all_facts():
+        for dpid in state.ports.dpids():
             parts = [
                 part
                 for subject in self.pipeline.subjects(dpid)

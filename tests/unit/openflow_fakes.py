@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from types import SimpleNamespace
 from typing import Callable
 
@@ -36,10 +36,15 @@ class Source:
 
     def __init__(self) -> None:
         self.table: dict[Subject, Sequence[Flow | Group]] = {}
+        self.port_numbers: Container[int] = range(1, 2**32)
         self.computed: list[Subject] = []
 
     def subjects(self, dpid: int) -> list[Subject]:
         return list(self.table)
+
+    def ports(self, dpid: int) -> Container[int]:
+        """Return the numbers of the ports that every switch has."""
+        return self.port_numbers
 
     def desired(self, dpid: int, subject: Subject) -> Sequence[Flow | Group]:
         self.computed.append(subject)

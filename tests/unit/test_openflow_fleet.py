@@ -124,3 +124,20 @@ def test_fleet_disconnects_and_forgets(
     fleet.mark(1, FLOOD)
     hub.sleep(0)
     assert switches.made[1].holds.flows
+
+
+def test_when_the_youngest_datapath_goes_the_next_is_used(
+    fleet: Fleet, switches: FleetSwitches
+) -> None:
+    first, second = datapath(1), datapath(1)
+    fleet.connected(first)
+    fleet.connected(second)
+    assert synced(fleet, 1)
+    fleet.disconnected(second)
+    assert synced(fleet, 1)
+    assert switches.made[1].datapath is first
+    fleet.mark(1, PortSubject(7))
+    assert synced(fleet, 1)
+    fleet.disconnected(first)
+    assert not fleet.programmer(1).synced
+    fleet.disconnected(first)

@@ -13,7 +13,7 @@ from ryu_l2iso.framework import hub
 from ryu_l2iso.openflow import programmer as programmer_module
 from ryu_l2iso.openflow.plan import Contents, Plan
 from ryu_l2iso.openflow.programmer import FIRST_PAUSE, LONGEST_PAUSE, Programmer
-from ryu_l2iso.pipelines.flow import Flow, Group
+from ryu_l2iso.pipelines.flow import Flow, Group, Match, ToGroup
 from ryu_l2iso.state.subjects import PortSubject, Subject
 from tests.unit.openflow_fakes import (
     DPID,
@@ -141,6 +141,22 @@ def test_strays_wait_for_the_ovsdb(
     assert switch.plans[-1] == Plan(flows_to_delete=(flow(9),))
     assert switch.holds == Contents.of([foreign, Group(4, ()), *pieces_of(source)])
     assert programmer.counters.full_syncs == 2
+
+
+def test_what_names_a_port_that_is_gone_does_not_wait_for_the_ovsdb(
+    programmer: Programmer, source: Source
+) -> None:
+    by_group = flow(9)._replace(match=Match(tunnel_id=9), actions=(ToGroup(9),))
+    left = flow(7)._replace(match=Match(in_port=70))
+    source.port_numbers = {1, 2, 70}
+    switch = connect(programmer, Contents.of([left, by_group, Group(9, (2, 3))]))
+    programmer.step()
+    assert left.id in switch.holds.flows
+    assert by_group.id not in switch.holds.flows and 9 not in switch.holds.groups
+    source.port_numbers = {1, 2}
+    programmer.mark(PortSubject(70))
+    programmer.step()
+    assert left.id not in switch.holds.flows
 
 
 def pieces_of(source: Source) -> Iterator[Flow | Group]:

@@ -66,6 +66,12 @@ def test_while_a_mac_is_here_and_there_it_goes_to_both(cloud: Cloud) -> None:
     assert f"{COOKIE}05, {line} actions=output:1000,goto_table:2" in flows
 
 
+def test_a_switch_has_the_ports_that_openflow_tells_of(cloud: Cloud) -> None:
+    pipeline = gre.GrePipeline(cloud.state)
+    assert set(pipeline.ports(1)) == {1, 1000}
+    assert not set(pipeline.ports(3))
+
+
 def test_subjects_that_a_switch_does_not_have_have_no_flows(cloud: Cloud) -> None:
     pipeline = gre.GrePipeline(cloud.state)
     for subject in (PortSubject(77), NetworkSubject("blue"), MacSubject("blue", "fa:16:3e::")):

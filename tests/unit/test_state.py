@@ -89,6 +89,8 @@ REFUSED: list[tuple[type[L2IsoError], str, Callable[[State], object]]] = [
     (NotFound, "iface_id", lambda s: s.remove_interface("i2")),
     (Conflict, "network_id", lambda s: s.add_interface_value("i1", "network_id", "red")),
     (Conflict, "network_id", lambda s: s.ensure_interface_value("i1", "network_id", "blue")),
+    (Conflict, "network_id", lambda s: s.add_interface_value("i", "network_id", NW_ID_EXTERNAL)),
+    (Conflict, "network_id", lambda s: s.ensure_interface_value("i", "network_id", NW_ID_UNKNOWN)),
     (Conflict, "ports", lambda s: s.add_interface_value("i1", "ports", "x")),
     (Conflict, "ports", lambda s: s.ensure_interface_value("i2", "ports", "x")),
 ]
@@ -165,6 +167,15 @@ def test_ports_move_between_networks_with_their_mac(state: State) -> None:
     assert state.port_mac("blue", P1) == MAC
     state.remove_port("blue", P1)
     assert state.network_ports("blue") == []
+
+
+def test_a_mac_of_a_port_in_a_network_without_record_is_kept() -> None:
+    state = State(GRE_KEYS)
+    state.set_switch_value(2, TUNNEL_ADDR, "10.0.0.2")
+    state.ports.set_of_port(1, OFPort(4, "p4", up=True))
+    state.ports.update_interfaces(1, {"p4": InterfaceFact("p4", 4, tunnel_remote="10.0.0.2")})
+    state.add_mac(NW_ID_VPORT_GRE, PortId(1, 4), MAC)
+    assert state.port_mac(NW_ID_VPORT_GRE, PortId(1, 4)) == MAC
 
 
 def test_a_mac_stays_with_its_port_when_it_is_put_there_again(state: State) -> None:

@@ -1,0 +1,58 @@
+"""Which events become of a change of a port."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ryu_l2iso.events import (
+    ADDED,
+    CHANGED,
+    REMOVED,
+    EventExternalPort,
+    EventTunnelPort,
+    EventVMPort,
+    PortEvent,
+    port_events,
+)
+from ryu_l2iso.state.changes import PortChange
+from ryu_l2iso.state.ports import ExternalPort, Port, TunnelPort, VMPort
+
+VM = VMPort(1, 5, "tap0", "vif", "red", 42, "02:00:00:00:00:01", up=True)
+TUNNEL = TunnelPort(1, 6, "gre0", 2)
+EXTERNAL = ExternalPort(1, 7, "eth0")
+CLASSES = [(VM, EventVMPort), (TUNNEL, EventTunnelPort), (EXTERNAL, EventExternalPort)]
+
+
+def told(
+    old: Port | None, new: Port | None
+) -> list[tuple[type[PortEvent], str, Port, Port | None]]:
+    """Return class, change, port and old port of the events of a change."""
+    events = port_events(PortChange(old, new))
+    return [(type(event), event.change, event.port, event.old) for event in events]
+
+
+@pytest.mark.parametrize(("port", "kind"), CLASSES)
+def test_a_port_that_comes_and_goes(port: Port, kind: type[PortEvent]) -> None:
+    assert told(None, port) == [(kind, ADDED, port, None)]
+    assert told(port, None) == [(kind, REMOVED, port, None)]
+
+
+@pytest.mark.parametrize(("port", "kind"), CLASSES)
+def test_a_port_that_differs(port: Port, kind: type[PortEvent]) -> None:
+    renamed = replace(port, name="other")
+    assert told(port, renamed) == [(kind, CHANGED, renamed, port)]
+
+
+@pytest.mark.parametrize(("old", "old_kind"), CLASSES)
+@pytest.mark.parametrize(("new", "new_kind"), CLASSES)
+def test_a_port_of_another_kind_was_removed_and_added(
+    old: Port, old_kind: type[PortEvent], new: Port, new_kind: type[PortEvent]
+) -> None:
+    if old_kind is not new_kind:
+        assert told(old, new) == [(old_kind, REMOVED, old, None), (new_kind, ADDED, new, None)]
+
+
+def test_nothing_becomes_of_no_port() -> None:
+    assert told(None, None) == []

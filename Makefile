@@ -1,5 +1,6 @@
 # make demo           three compute nodes, two tenants that cannot reach each other; ends 0 if so
 # make lab            the same, left running until Ctrl-C
+# make bind           how long a new VM port waits until the last switch has its flow
 # make test           every test and style gate
 # make lint           the style gates alone
 # make sample-config  write the sample configuration files from the options
@@ -13,13 +14,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: demo lab test lint sample-config deps venv clean
+.PHONY: demo lab bind test lint sample-config deps venv clean
 
 demo: deps venv
 	$(BIN)/l2iso-lab demo
 
 lab: deps venv
 	$(BIN)/l2iso-lab up
+
+bind: deps venv
+	$(BIN)/python -m ryu_l2iso.lab.bind
 
 test: deps venv lint
 	$(BIN)/python -m pytest --no-skips --cov --cov-report=term --durations=5

@@ -16,7 +16,8 @@ from ryu_l2iso import node_settings
 from ryu_l2iso.exceptions import L2IsoError
 from ryu_l2iso.node_settings import PROG, Settings, UsageError
 from ryu_l2iso.ovsdb import BridgeRow, Connection, EnsureManager, InterfaceRow
-from ryu_l2iso.registration import Controller, Registration
+from ryu_l2iso.registration import AddressTaken, Controller, Registration
+from ryu_l2iso.state.values import dpid_to_str
 
 LOG = logging.getLogger("ryu_l2iso.agent")
 
@@ -29,6 +30,18 @@ def manager_target(ovsdb_addr: str) -> str:
     _, _, rest = ovsdb_addr.partition(":")
     host, _, port = rest.rpartition(":")
     return f"ptcp:{port}:{host}"
+
+
+def is_local(ovsdb_addr: str) -> bool:
+    """Tell whether the host of a ``tcp:IP:PORT`` address is this one."""
+    host = ovsdb_addr.partition(":")[2].rpartition(":")[0].strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return False
+    return True
 
 
 class Node:
@@ -125,19 +138,50 @@ class Node:
         if old is None or old == wanted:
             return
         stay = wanted.external_ports if old.dpid == wanted.dpid else ()
-        for port_no in sorted(set(old.external_ports) - set(stay)):
-            self._controller.remove_external_port(old.dpid, port_no)
+        self._remove_external_ports(old.dpid, set(old.external_ports) - set(stay))
         if old.dpid != wanted.dpid:
             self._controller.remove_switch(old.dpid)
+
+    def _remove_external_ports(self, dpid: int, numbers: Iterable[int]) -> None:
+        for port_no in sorted(numbers):
+            self._controller.remove_external_port(dpid, port_no)
 
     def _register(self, wanted: Registration) -> None:
         """Register, in the order of REST v1.0: the OVSDB address is last, and is served then."""
         for port_no in wanted.external_ports:
             self._controller.add_external_port(wanted.dpid, port_no)
-        self._controller.set_tunnel_addr(wanted.dpid, wanted.tunnel_addr)
+        self._set_tunnel_addr(wanted)
         self._open_manager(wanted)
         self._controller.set_ovsdb_addr(wanted.dpid, wanted.ovsdb_addr)
         LOG.info("registered: %s", wanted)
+
+    def _set_tunnel_addr(self, wanted: Registration) -> None:
+        try:
+            self._controller.set_tunnel_addr(wanted.dpid, wanted.tunnel_addr)
+        except AddressTaken:
+            former = self._former_selves(wanted)
+            if not former:
+                raise
+            for dpid in former:
+                LOG.warning(
+                    "switch %s is registered at our addresses and no bridge of this node any "
+                    "more: removing it",
+                    dpid_to_str(dpid),
+                )
+                self._remove_external_ports(dpid, self._controller.external_ports(dpid))
+                self._controller.remove_switch(dpid)
+            self._controller.set_tunnel_addr(wanted.dpid, wanted.tunnel_addr)
+
+    def _former_selves(self, wanted: Registration) -> list[int]:
+        """Return the switches that this node was before an earlier agent ended.
+
+        Not one of a node whose addresses stand here by mistake, nor one that may be a bridge
+        whose dpid is not written yet.
+        """
+        present = self._ovsdb.dpids
+        if None in present or not is_local(wanted.ovsdb_addr):
+            return []
+        return [dpid for dpid in self._controller.others_at(wanted) if dpid not in present]
 
     def _open_manager(self, wanted: Registration) -> None:
         self._ovsdb.transact([EnsureManager(manager_target(wanted.ovsdb_addr))])

@@ -21,6 +21,10 @@ class ControllerError(L2IsoError):
     """The controller cannot be reached, does not answer in time, or refuses."""
 
 
+class AddressTaken(ControllerError):
+    """Another switch has the tunnel address."""
+
+
 @dataclass(frozen=True)
 class Registration:
     """One switch: ``external_ports`` are OpenFlow port numbers, the addresses as in REST v1.0."""
@@ -58,8 +62,24 @@ class Controller:
             return False
         if self._value(dpid, "ovsdb_addr") != registration.ovsdb_addr:
             return False
-        known = self._get(f"networks/{EXTERNAL}") or []
-        return all([dpid, port_no] in known for port_no in registration.external_ports)
+        wanted = set(registration.external_ports)
+        return not wanted or wanted <= self.external_ports(dpid)
+
+    def others_at(self, registration: Registration) -> list[int]:
+        """Return the switches that are registered under another dpid at both of its addresses."""
+        dpids = [int(dpid, 16) for dpid in self._get("conf/switches") or []]
+        return [
+            dpid
+            for dpid in dpids
+            if dpid != registration.dpid
+            and self._value(dpid, "ovs_tunnel_addr") == registration.tunnel_addr
+            and self._value(dpid, "ovsdb_addr") == registration.ovsdb_addr
+        ]
+
+    def external_ports(self, dpid: int) -> set[int]:
+        """Return the ports of a switch that are in the network of uplinks."""
+        ports = self._get(f"networks/{EXTERNAL}") or []
+        return {port_no for switch, port_no in ports if switch == dpid}
 
     def add_external_port(self, dpid: int, port_no: int) -> None:
         """Put a port into the network of uplinks."""
@@ -70,12 +90,11 @@ class Controller:
         self._call("DELETE", self._external(dpid, port_no), forgive=404)
 
     def set_tunnel_addr(self, dpid: int, address: str) -> None:
-        """Set a switch's tunnel address; refused (409) while another switch has it."""
+        """Set a switch's tunnel address; raises AddressTaken (409) while another has it."""
         answer = self._request("PUT", self._name(dpid, "ovs_tunnel_addr"), address)
         if answer.status_code == 409:
-            raise ControllerError(
-                f"tunnel address {address} is registered for another switch, perhaps this node "
-                f"under a datapath id that it had before: {_reason(answer)}"
+            raise AddressTaken(
+                f"tunnel address {address} is registered for another switch: {_reason(answer)}"
             )
         _check(answer)
 

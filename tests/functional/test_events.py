@@ -86,3 +86,9 @@ def test_the_example_prints_external_ports(real: RealCloud) -> None:
         "external port removed: uplink0",
         f"VM port added: uplink0 of None, MAC {MAC_A}",
     ]
+    # REST alone speaks of the next one: it goes by OpenFlow's word.
+    uplink = node.ovs.add_port(BRIDGE, "uplink1")
+    real.rest("POST", f"/networks/__NW_ID_EXTERNAL__/{dpid_to_str(node.dpid)}_{uplink}")
+    assert printed.next(1) == ["external port added: uplink1"]
+    node.ovs.vsctl("del-port", "uplink1")
+    assert printed.next(1) == ["external port removed: uplink1"]

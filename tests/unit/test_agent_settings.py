@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ryu_l2iso.exceptions import L2IsoError
-from ryu_l2iso.node import manager_target
+from ryu_l2iso.node import is_local, manager_target
 from ryu_l2iso.node_settings import UsageError, interface_address, parse
 
 
@@ -36,6 +36,12 @@ def test_the_ovsdb_server_may_listen_elsewhere() -> None:
     settings = parse(["--tunnel-ip", "192.0.2.1", "--ovsdb-listen", "192.0.2.2:6641"])
     assert settings.ovsdb_addr("192.0.2.1") == "tcp:192.0.2.2:6641"
     assert manager_target("tcp:192.0.2.2:6641") == "ptcp:6641:192.0.2.2"
+
+
+def test_an_address_is_local_when_this_host_has_it() -> None:
+    assert is_local("tcp:127.0.0.1:6640")
+    assert not is_local("tcp:192.0.2.1:6640")
+    assert not is_local("tcp:[2001:db8::1]:6640")
 
 
 def test_options_come_from_a_file_too(tmp_path: Path) -> None:

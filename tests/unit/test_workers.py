@@ -134,6 +134,25 @@ def test_a_mistake_in_the_program_is_logged_once_with_its_trace(
     assert "KeyError: 'x'" in caplog.text
 
 
+def test_success_ends_a_row_of_failures_also_for_a_worker_that_goes_on(
+    pauses: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    outcomes: list[Exception | None] = [OVSDBError("no"), OVSDBError("no"), None, OVSDBError("no")]
+
+    def work(dpid: int) -> None:
+        outcome = outcomes.pop(0) if outcomes else None
+        if outcome is not None:
+            raise outcome
+        if outcomes:
+            workers.mark(dpid)
+
+    workers = Workers("working", work)
+    workers.mark(1)
+    wait_until(lambda: len(pauses) == 3, "the third failure")
+    assert pauses == [0.5, 1, 0.5]
+    assert warnings(caplog) == ["switch 0000000000000001: working: no"] * 2
+
+
 def test_who_hurries_does_not_wait_for_the_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers_module, "MIN_BACKOFF", 3600.0)
     work = Work(OVSDBError("away"), OVSDBError("away"), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -116,7 +117,9 @@ def _listening(pid: int) -> set[int]:
     """Return the TCP ports that a process listens on (proc(5): /proc/PID/net/tcp, state 0A)."""
     inodes = set()
     for entry in Path(f"/proc/{pid}/fd").iterdir():
-        inodes.add(os.readlink(entry).removeprefix("socket:[").removesuffix("]"))
+        # A descriptor may be closed between the two calls.
+        with contextlib.suppress(FileNotFoundError):
+            inodes.add(os.readlink(entry).removeprefix("socket:[").removesuffix("]"))
     rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
     listening = [row[1] for row in rows if row[3] == "0A" and row[9] in inodes]
     return {int(address.partition(":")[2], 16) for address in listening}

@@ -1,5 +1,7 @@
-# make demo           three compute nodes, two tenants that cannot reach each other; ends 0 if so
+# make demo           three compute nodes, two tenants that cannot reach each other; ends 0 if so;
+#                     ISOLATION=vlan or mac keeps them apart in another way than gre
 # make lab            the same, left running until Ctrl-C
+# make demo-migration a VM moves between two nodes while it pings; ends 0 if nothing came twice
 # make bind           how long a new VM port waits until the last switch has its flow
 # make test           every test and style gate
 # make lint           the style gates alone
@@ -10,17 +12,21 @@
 # PYTHON chooses the interpreter, 3.9 or newer.
 
 PYTHON ?= python3
+ISOLATION ?= gre
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: demo lab bind test lint sample-config deps venv clean
+.PHONY: demo lab bind demo-migration test lint sample-config deps venv clean
 
 demo: deps venv
-	$(BIN)/l2iso-lab demo
+	$(BIN)/l2iso-lab demo --isolation $(ISOLATION)
 
 lab: deps venv
-	$(BIN)/l2iso-lab up
+	$(BIN)/l2iso-lab up --isolation $(ISOLATION)
+
+demo-migration: deps venv
+	$(BIN)/l2iso-lab migrate --isolation $(ISOLATION)
 
 bind: deps venv
 	$(BIN)/python -m ryu_l2iso.lab.bind

@@ -18,6 +18,13 @@ from ryu_l2iso.listener import listen
 
 PROG = "l2iso-manager"
 REST_APP = "ryu_l2iso.rest"
+APPS: dict[str | None, list[str]] = {
+    None: [],
+    "gre": ["quantum_adapter", "tunnel_port_updater", "gre_tunnel", "rest"],
+    "vlan": ["quantum_adapter", "simple_vlan", "rest"],
+    "mac": ["quantum_adapter", "mac_isolation", "rest"],
+}
+"""Value of the option ``isolation`` → the applications that it stands for."""
 
 _LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
@@ -70,9 +77,9 @@ def _load_user_flags(arguments: list[str]) -> None:
 
 def _app_names() -> list[str]:
     listed = [name.strip() for name in ",".join([*CONF.app_lists, *CONF.app]).split(",")]
-    names = [_module_name(name) for name in listed if name]
+    names = [_module_name(name) for name in [*APPS[CONF.isolation], *listed] if name]
     if not names:
-        raise UsageError("no application given")
+        raise UsageError("no application given: name some, or choose an isolation")
     return list(dict.fromkeys(names))
 
 

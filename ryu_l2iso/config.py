@@ -12,6 +12,7 @@ from typing import Any
 from oslo_config import cfg
 
 from ryu_l2iso.exceptions import InvalidValue
+from ryu_l2iso.state.locations import ACTIVATE, DUPLICATE
 from ryu_l2iso.state.values import parse_ovsdb_addr
 
 GROUP = "l2iso"
@@ -60,6 +61,32 @@ CONTROLLER_OPTS = [
         help="Highest key that a network may get with tunnel isolation. VXLAN and Geneve carry no "
         "more than 24 bits.",
     ),
+    cfg.StrOpt(
+        "migration",
+        default=ACTIVATE,
+        choices=[
+            (ACTIVATE, "the new one neither sends nor receives until the guest shows itself there"),
+            (DUPLICATE, "both send and receive"),
+        ],
+        help="What becomes of the two places where an interface is plugged while its VM moves. "
+        "VLAN isolation leaves this to the learning tables of the switches.",
+    ),
+    cfg.IntOpt(
+        "mac_learning_max",
+        default=64,
+        min=0,
+        max=4096,
+        help="MAC isolation: how many MACs besides its own a VM may use. One more takes the place "
+        "of the oldest. With 0 nothing is learned, and no packet comes to the controller.",
+    ),
+    cfg.IntOpt(
+        "packet_in_rate",
+        default=10,
+        min=1,
+        max=1000,
+        help="MAC isolation: packets a second from unknown MACs that a switch sends to the "
+        "controller, of each VM port; as many at once as MACs may be learned.",
+    ),
     cfg.FloatOpt(
         "ovsdb_timeout",
         default=5.0,
@@ -83,6 +110,16 @@ REST_OPTS = [
 """Options of the REST server; Ryu registers them itself, with an open default host."""
 
 MANAGER_OPTS = [
+    cfg.StrOpt(
+        "isolation",
+        choices=[
+            ("gre", "a GRE tunnel between each two nodes, the key names the network"),
+            ("vlan", "the VLAN ID names the network; the physical network carries the VLANs"),
+            ("mac", "the source MAC names the network; the physical network is flat"),
+        ],
+        help="How networks are kept apart: runs the applications of that isolation, besides those "
+        "that are named. Under ryu-manager name them all.",
+    ),
     cfg.ListOpt("app-lists", default=[], help="Applications to run, separated by commas."),
     cfg.StrOpt("pid-file", help="File to write the process id to."),
     cfg.BoolOpt("enable-debugger", default=False, help="Leave threads unpatched for a debugger."),

@@ -7,12 +7,14 @@ call `Core.commit`; subscribers act on what the facts touch.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Callable
 
 from ryu_l2iso import config
 from ryu_l2iso.exceptions import L2IsoError
 from ryu_l2iso.framework import CONF
+from ryu_l2iso.openflow.packet_in import PacketIn, PacketIns
 from ryu_l2iso.ovsdb import BridgeRow, Fleet, InterfaceRow
 from ryu_l2iso.state.changes import Changes
 from ryu_l2iso.state.state import State
@@ -45,6 +47,9 @@ class Subscriber:
     def ovsdb_read(self, dpid: int) -> None:
         """All that the OVSDB of a switch tells is recorded."""
 
+    def packet_in(self, packet: PacketIn) -> None:
+        """A flow sent a packet to the controller; facts that it gives are committed by the core."""
+
 
 class Core:
     """The shared context of all apps."""
@@ -52,8 +57,9 @@ class Core:
     def __init__(self) -> None:
         config.register(CONF)
         config.check(CONF)
-        self.state = State()
+        self.state = State(migration=CONF.l2iso.migration)
         self.ovsdb: Fleet = Fleet(_OVSDBListener(self))
+        self.packet_ins = PacketIns(self._packets_in)
         self._isolation: str | None = None
         self._subscribers: list[Subscriber] = []
 
@@ -74,6 +80,12 @@ class Core:
         if changes:
             self.tell(lambda subscriber: subscriber.changed(changes))
 
+    def _packets_in(self, packets: Sequence[PacketIn]) -> None:
+        """Record what packets tell, and commit it once for all of them."""
+        for packet in packets:
+            self.tell(partial(_tell_packet_in, packet))
+        self.commit()
+
     def tell(self, call: Callable[[Subscriber], None]) -> None:
         """Call every subscriber; one that fails is logged and holds up no other."""
         for subscriber in self._subscribers:
@@ -81,6 +93,10 @@ class Core:
                 call(subscriber)
             except Exception:
                 LOG.exception("%s failed", type(subscriber).__name__)
+
+
+def _tell_packet_in(packet: PacketIn, subscriber: Subscriber) -> None:
+    subscriber.packet_in(packet)
 
 
 class _OVSDBListener:

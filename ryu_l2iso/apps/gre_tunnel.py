@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ryu_l2iso.apps.isolation import FlowProgramming
+from ryu_l2iso.apps.isolation import REPLIES, FlowProgramming
 from ryu_l2iso.core import Core
 from ryu_l2iso.framework import (
     CONF,
     MAIN_DISPATCHER,
     BaseApp,
     app_manager,
-    ofp_event,
     ofproto_v1_4,
     set_ev_cls,
 )
@@ -40,15 +39,7 @@ class GRETunnel(BaseApp):
         self._programming.fleet.stop()
         super().stop()
 
-    @set_ev_cls(
-        [
-            ofp_event.EventOFPBundleCtrlMsg,
-            ofp_event.EventOFPErrorMsg,
-            ofp_event.EventOFPFlowStatsReply,
-            ofp_event.EventOFPGroupDescStatsReply,
-        ],
-        MAIN_DISPATCHER,
-    )
+    @set_ev_cls(REPLIES, MAIN_DISPATCHER)
     def received(self, ev: Any) -> None:
         """Pass a switch's answer on to who waits for it."""
         self._programming.fleet.received(ev.msg)

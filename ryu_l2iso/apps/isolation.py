@@ -2,20 +2,55 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
 from typing import Any
 
 from ryu_l2iso.core import Core, Subscriber
-from ryu_l2iso.framework import CONF
+from ryu_l2iso.framework import CONF, ofp_event
 from ryu_l2iso.openflow.fleet import Fleet
-from ryu_l2iso.openflow.programmer import Source
+from ryu_l2iso.openflow.packet_in import PacketIn
+from ryu_l2iso.openflow.programmer import Source, Watcher
 from ryu_l2iso.state.changes import Changes
+from ryu_l2iso.state.subjects import Subject
+
+REPLIES = [
+    ofp_event.EventOFPBarrierReply,
+    ofp_event.EventOFPBundleCtrlMsg,
+    ofp_event.EventOFPErrorMsg,
+    ofp_event.EventOFPFlowStatsReply,
+    ofp_event.EventOFPGroupDescStatsReply,
+    ofp_event.EventOFPMeterConfigStatsReply,
+]
+"""Events that an isolation app hands to its fleet: what a switch may answer."""
+
+LOG = logging.getLogger(__name__)
+
+
+class _Confirmations(Watcher):
+    """Records what switches hold, and commits what becomes possible when it is gone."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def may_hold(self, dpid: int, subjects: Iterable[Subject]) -> None:
+        self._core.state.macs.may_hold(dpid, subjects)
+
+    def holds_none(self, dpid: int, subjects: Iterable[Subject]) -> None:
+        self._core.state.macs.holds_none(dpid, subjects)
+        self._core.commit()
+
+    def holds_only(self, dpid: int, subjects: Iterable[Subject]) -> None:
+        self._core.state.macs.holds_only(dpid, subjects)
+        self._core.commit()
 
 
 class FlowProgramming(Subscriber):
     """Marks what changed, and passes connections and replies on to the switches' programmers."""
 
     def __init__(self, core: Core, source: Source) -> None:
-        self.fleet = Fleet(source, CONF.l2iso.openflow_timeout)
+        self._state = core.state
+        self.fleet = Fleet(source, CONF.l2iso.openflow_timeout, _Confirmations(core))
         core.subscribe(self)
 
     def changed(self, changes: Changes) -> None:
@@ -31,6 +66,12 @@ class FlowProgramming(Subscriber):
     def switch_disconnected(self, datapath: Any) -> None:
         """Stop programming a switch that is not connected any more."""
         self.fleet.disconnected(datapath)
+
+    def packet_in(self, packet: PacketIn) -> None:
+        """Record that a guest showed itself at the place that it moves to."""
+        if self._state.guest_announced(packet.port_id, packet.data):
+            dpid, port_no = packet.port_id
+            LOG.info("switch %016x: port %d: %s is here now", dpid, port_no, packet.eth_src)
 
     def ovsdb_read(self, dpid: int) -> None:
         """Allow that what nobody wants on a switch is deleted."""

@@ -79,6 +79,11 @@ class QuantumAdapter(BaseApp, Subscriber):
                 ports.set_of_port(dpid, port)
         self._core.commit()
 
+    @set_ev_cls(ofp_event.EventOFPPacketIn, MAIN_DISPATCHER)
+    def packet_arrived(self, ev: Any) -> None:
+        """Have a packet handled by whoever asked for it."""
+        self._core.packet_ins.received(ev.msg)
+
     def changed(self, changes: Changes) -> None:
         """Follow the registration of OVSDB addresses, and announce port events."""
         for dpid in changes.switches:

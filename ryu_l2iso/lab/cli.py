@@ -11,9 +11,11 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 
 from ryu_l2iso.exceptions import L2IsoError
-from ryu_l2iso.lab import demo, report
+from ryu_l2iso.lab import demo, migration, report
+from ryu_l2iso.lab.isolations import NAMES
 from ryu_l2iso.lab.shell import missing_requirement
 from ryu_l2iso.lab.topology import Lab
+from ryu_l2iso.state.locations import ACTIVATE, DUPLICATE
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -22,12 +24,15 @@ def _parser() -> argparse.ArgumentParser:
     descriptions = {
         "demo": "wire everything, print the isolation matrix, end 0 only if it is as it must be",
         "up": "do the same, then leave it running until Ctrl-C",
+        "migrate": "move a VM that pings, print what was lost, end 0 only if nothing came twice",
     }
     for name, text in descriptions.items():
         command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--isolation", choices=NAMES, default="gre", help="which (gre)")
         command.add_argument("--nodes", type=int, default=3, help="compute nodes (3)")
         command.add_argument("--networks", type=int, default=2, help="networks (2)")
         command.add_argument("--vms", type=int, default=2, help="VMs of a network on a node (2)")
+        command.add_argument("--migration", choices=(ACTIVATE, DUPLICATE), default=ACTIVATE)
     return parser
 
 
@@ -58,18 +63,18 @@ def _stay(lab: Lab) -> None:
         signal.pause()
 
 
-def _run(lab: Lab, stay: bool) -> bool:
-    """Run the demo in a lab, and clean up; returns whether all was as it must be."""
+def _run(lab: Lab, command: str) -> bool:
+    """Run a command in a lab, and clean up; returns whether all was as it must be."""
     start = time.monotonic()
     lab.keep_logs = True
     try:
         with lab:
             size = f"{len(lab.nodes)} nodes, {len(lab.vms)} VMs"
             print(f"{time.monotonic() - start:6.2f} s  {size}; named {lab.tag}", flush=True)
-            ok = demo.run(lab)
+            ok = migration.run(lab) if command == "migrate" else demo.run(lab)
             lab.keep_logs = not ok
             print(f"the whole took {time.monotonic() - start:.1f} s", flush=True)
-            if stay:
+            if command == "up":
                 _stay(lab)
     except KeyboardInterrupt:
         lab.remove_logs()
@@ -80,7 +85,6 @@ def _run(lab: Lab, stay: bool) -> bool:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``l2iso-lab``; return its exit status."""
     arguments = _parser().parse_args(argv)
-    stay = arguments.command == "up"
     lack = missing_requirement()
     if lack is not None:
         print(f"l2iso-lab: {lack}", file=sys.stderr)
@@ -89,12 +93,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     status = 1
     try:
         with _interruptible():
-            lab = Lab(arguments.nodes, arguments.networks, arguments.vms)
-            status = 0 if _run(lab, stay) else 1
+            lab = Lab(
+                arguments.nodes,
+                arguments.networks,
+                arguments.vms,
+                arguments.isolation,
+                arguments.migration,
+            )
+            status = 0 if _run(lab, arguments.command) else 1
     except L2IsoError as error:
         print(f"l2iso-lab: {error}", file=sys.stderr)
     except KeyboardInterrupt:
-        status = 0 if stay else 128 + signal.SIGINT
+        status = 0 if arguments.command == "up" else 128 + signal.SIGINT
     if lab is not None and lab.directory.exists():
         print(f"l2iso-lab: the logs are in {lab.directory}", file=sys.stderr)
     return status

@@ -80,10 +80,11 @@ def run(lab: Lab) -> bool:
     print(report.title("Isolation matrix"))
     result = matrix.measure(lab.vms)
     _print(report.matrix_lines(result))
-    print(report.title("Tunnels"))
-    _print(report.tunnel_lines(lab.nodes))
+    if not lab.isolation.flat:
+        print(report.title("Tunnels"))
+        _print(report.tunnel_lines(lab.nodes))
     print(report.title(f"Flows of {lab.nodes[0].name}'s br-int"))
-    _print(report.flow_lines(lab.nodes[0]))
+    _print(report.flow_lines(lab.nodes[0], lab.isolation.pipeline))
     print(report.title("Figures"))
     if times:
         print(

@@ -10,11 +10,15 @@ from typing import NamedTuple
 from ryu_l2iso.lab.shell import LabError
 
 ETH_IPV4 = 0x0800
+ETH_ARP = 0x0806
+ETH_RARP = 0x8035
 ETH_IPV6 = 0x86DD
+ETH_VLAN = 0x8100
 ETH_PROBE = 0x88B5
 """Local Experimental Ethertype 1 (IEEE Std 802)."""
 
 IP_GRE = 47
+IP_ICMPV6 = 58
 GRE_KEY_PRESENT = 0x2000
 GRE_CHECKSUM_PRESENT = 0x8000
 """Flags of a GRE header (RFC 2784, RFC 2890)."""
@@ -87,6 +91,34 @@ def probe_frame(destination: str, source: str, token: Token) -> bytes:
     """Return an Ethernet frame with a token in it; both addresses are MACs."""
     addresses = mac_bytes(destination) + mac_bytes(source)
     return (addresses + struct.pack("!H", ETH_PROBE) + token.pack()).ljust(60, b"\0")
+
+
+def reverse_arp(mac: str) -> bytes:
+    """Return the reverse ARP request (RFC 903) by which QEMU announces a guest that resumes."""
+    own = mac_bytes(mac)
+    body = struct.pack("!HHBBH", 1, ETH_IPV4, 6, 4, 3) + (own + bytes(4)) * 2
+    return (b"\xff" * 6 + own + struct.pack("!H", ETH_RARP) + body).ljust(60, b"\0")
+
+
+def arp_request(mac: str, ipv4: str, target: str) -> bytes:
+    """Return an ARP request (RFC 826); a guest that asks for its own address announces itself."""
+    own = mac_bytes(mac)
+    address, asked = (ipaddress.IPv4Address(text).packed for text in (ipv4, target))
+    body = struct.pack("!HHBBH", 1, ETH_IPV4, 6, 4, 1) + own + address + bytes(6) + asked
+    return (b"\xff" * 6 + own + struct.pack("!H", ETH_ARP) + body).ljust(60, b"\0")
+
+
+def neighbour_advertisement(mac: str, ipv6: str) -> bytes:
+    """Return the unsolicited advertisement (RFC 4861, 7.2.6) of a guest's own IPv6 address."""
+    own, address = mac_bytes(mac), ipaddress.IPv6Address(ipv6).packed
+    all_nodes = ipaddress.IPv6Address("ff02::1").packed
+    body = struct.pack("!I", 0x20000000) + address + b"\x02\x01" + own
+    length = 4 + len(body)
+    pseudo = address + all_nodes + struct.pack("!II", length, IP_ICMPV6)
+    checksum = _internet_checksum(pseudo + struct.pack("!BBH", 136, 0, 0) + body)
+    packet = struct.pack("!IHBB", 6 << 28, length, IP_ICMPV6, 255) + address + all_nodes
+    packet += struct.pack("!BBH", 136, 0, checksum) + body
+    return mac_bytes(IPV6_MULTICAST_MAC) + own + struct.pack("!H", ETH_IPV6) + packet
 
 
 def _internet_checksum(data: bytes) -> int:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import socket
 from pathlib import Path
 from typing import NamedTuple
 
 from ryu_l2iso.lab.netns import Namespace, PhysicalNetwork
-from ryu_l2iso.lab.processes import Process
-from ryu_l2iso.lab.shell import run, wait_until
+from ryu_l2iso.lab.ovs import OpenVSwitch
+from ryu_l2iso.lab.shell import wait_until
 
-SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 INTEGRATION_BRIDGE = "br-int"
 PHYSICAL_BRIDGE = "br-phy"
+UPLINK = "eth1"
 
 
 class Tunnel(NamedTuple):
@@ -27,68 +25,28 @@ class Tunnel(NamedTuple):
     remote: str
 
 
-class Node:
+class Node(OpenVSwitch):
     """A compute node; ``address`` is its IPv4 address on the physical network, a /24.
 
     ``br-phy`` holds the node's ``eth0`` and its address, and carries the tunnels of ``br-int``,
-    where the VMs are plugged in.  Both are of OVS's userspace datapath: no kernel module.
+    where the VMs are plugged in.  Where the physical network is flat, ``eth1`` leads from br-int
+    to it.
     """
 
     def __init__(self, name: str, namespace: Namespace, directory: Path, address: str) -> None:
-        self.name = name
-        self.namespace = namespace
-        self.directory = directory
+        super().__init__(name, namespace, directory)
         self.address = address
-        self.database = f"unix:{directory}/db.sock"
-        # ovs-vswitchd(8), ovs-vsctl(8): where each of them looks instead of /var and /etc.
-        self.env: dict[str, str] = {
-            "OVS_RUNDIR": str(directory),
-            "OVS_LOGDIR": str(directory),
-            "OVS_DBDIR": str(directory),
-            "OVS_SYSCONFDIR": str(directory),
-        }
-        self.ovsdb_server = self._ovsdb_server()
-        self.vswitchd = self._vswitchd()
-
-    def _ovsdb_server(self) -> Process:
-        argv = self.namespace.command(
-            "ovsdb-server",
-            str(self.directory / "conf.db"),
-            f"--remote=p{self.database}",
-            "--remote=db:Open_vSwitch,Open_vSwitch,manager_options",
-            "--pidfile",
-            "--verbose=console:info",
-        )
-        log = self.directory.parent / f"{self.name}-ovsdb-server.log"
-        return Process(f"{self.name}'s ovsdb-server", argv, log, self.env)
-
-    def _vswitchd(self) -> Process:
-        argv = self.namespace.command(
-            "ovs-vswitchd",
-            self.database,
-            "--disable-system",
-            "--pidfile",
-            "--verbose=console:info",
-        )
-        log = self.directory.parent / f"{self.name}-ovs-vswitchd.log"
-        return Process(f"{self.name}'s ovs-vswitchd", argv, log, self.env)
 
     def add(self, physical: PhysicalNetwork) -> None:
         """Create namespace, cable and database, and start both daemons; no bridge yet."""
         self.namespace.add(ipv6=False)
         physical.connect(self.namespace, self.name)
-        self.directory.mkdir()
-        run(["ovsdb-tool", "create", str(self.directory / "conf.db"), str(SCHEMA)])
-        self.start_ovsdb_server()
-        self.vsctl("--no-wait", "init")
-        self.vswitchd.start()
+        self.start_daemons()
 
     def remove(self) -> None:
         """Stop the daemons, and remove the namespace and the database."""
-        self.vswitchd.stop()
-        self.ovsdb_server.stop()
+        self.stop_daemons()
         self.namespace.remove()
-        shutil.rmtree(self.directory, ignore_errors=True)
 
     def add_bridges(self) -> None:
         """Create br-phy with the node's address, and br-int."""
@@ -99,23 +57,9 @@ class Node:
         self.vsctl(*arguments[1:], "--", "add-port", PHYSICAL_BRIDGE, "eth0")
         self._set_address()
 
-    def start_ovsdb_server(self) -> None:
-        """Start ovsdb-server and wait until it answers."""
-        self.ovsdb_server.start()
-        wait_until(
-            lambda: self.ovsdb_server.check() and self._database_answers(),
-            10,
-            f"{self.ovsdb_server.name} to listen",
-            0.005,
-        )
-
-    def _database_answers(self) -> bool:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-            try:
-                client.connect(self.database.partition(":")[2])
-            except OSError:
-                return False
-            return True
+    def add_uplink(self) -> None:
+        """Put ``eth1``, which the flat network has made, into br-int."""
+        self.vsctl("add-port", INTEGRATION_BRIDGE, UPLINK)
 
     def start_vswitchd(self) -> None:
         """Start ovs-vswitchd again, wait until it has made its bridges, restore the address."""
@@ -159,15 +103,3 @@ class Node:
                 local = options.get("local_ip", "")
                 tunnels.append(Tunnel(name, kind, local, options["remote_ip"]))
         return sorted(tunnels)
-
-    def vsctl(self, *argv: str) -> str:
-        """Run ovs-vsctl(8) on the node's OVS; raises LabError."""
-        return run(["ovs-vsctl", "--timeout=15", *argv], env=self.env)
-
-    def ofctl(self, *argv: str, stdin: str = "") -> str:
-        """Run ovs-ofctl(8), OpenFlow 1.4, on the node's OVS; raises LabError."""
-        return run(["ovs-ofctl", "-O", "OpenFlow14", *argv], env=self.env, stdin=stdin)
-
-    def appctl(self, *argv: str) -> str:
-        """Run ovs-appctl(8) on the node's ovs-vswitchd; raises LabError."""
-        return run(["ovs-appctl", *argv], env=self.env)

@@ -80,9 +80,10 @@ class Process:
             self._popen.wait()
 
 
-def _python_process(
+def python_process(
     name: str, namespace: Namespace, directory: Path, arguments: Sequence[str]
 ) -> Process:
+    """Return a module of the suite to be run in a namespace; its log is in ``directory``."""
     # The lab runs the very package that it is part of, installed or not.
     package_parent = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, (package_parent, os.environ.get("PYTHONPATH"))))
@@ -90,21 +91,39 @@ def _python_process(
     return Process(name, argv, directory / f"{name}.log", {"PYTHONPATH": path})
 
 
+def controller_options(directory: Path) -> Path:
+    """Return the file with the controller's options, to be written before it is started."""
+    return directory / "controller.conf"
+
+
 def controller_process(
-    namespace: Namespace, directory: Path, address: str, rest_port: int, openflow_port: int
+    namespace: Namespace,
+    directory: Path,
+    isolation: str,
+    address: str,
+    rest_port: int,
+    openflow_port: int,
 ) -> Process:
     """Return the controller, to be started, listening on ``address`` in ``namespace``."""
-    arguments: list[str] = ["ryu_l2iso.manager"]
-    arguments += ["quantum_adapter", "tunnel_port_updater", "gre_tunnel", "rest"]
+    arguments: list[str] = ["ryu_l2iso.manager", "--isolation", isolation]
+    arguments += ["--config-file", str(controller_options(directory))]
     arguments += ["--wsapi-host", address, "--wsapi-port", str(rest_port)]
     arguments += ["--ofp-listen-host", address, "--ofp-tcp-listen-port", str(openflow_port)]
-    return _python_process("controller", namespace, directory, arguments)
+    return python_process("controller", namespace, directory, arguments)
 
 
 def agent_process(
-    name: str, namespace: Namespace, directory: Path, url: str, database: str, tunnel_ip: str
+    name: str,
+    namespace: Namespace,
+    directory: Path,
+    url: str,
+    database: str,
+    tunnel_ip: str,
+    uplinks: Sequence[str],
 ) -> Process:
     """Return a compute node's agent, to be started; ``database`` is an OVSDB remote."""
     arguments = ["ryu_l2iso.agent", "--bridge", "br-int", "--controller-url", url]
     arguments += ["--ovsdb-connection", database, "--tunnel-ip", tunnel_ip]
-    return _python_process(name, namespace, directory, arguments)
+    for port in uplinks:
+        arguments += ["--external-port", port]
+    return python_process(name, namespace, directory, arguments)

@@ -97,6 +97,10 @@ class Quantum:
         interface, network = quote(iface_id, safe=""), quote(network_id, safe="")
         self._call("POST", f"/quantum/ports/{interface}/keys/network_id/{network}")
 
+    def delete_interface(self, iface_id: str) -> None:
+        """Say that an interface is in no network any more."""
+        self._call("DELETE", f"/quantum/ports/{quote(iface_id, safe='')}", forgive_404=True)
+
     def update_interface(self, iface_id: str, network_id: str) -> None:
         """Say it again, as the plugin does at each of its starts."""
         interface, network = quote(iface_id, safe=""), quote(network_id, safe="")

@@ -10,8 +10,9 @@ from ryu_l2iso.lab.frames import Kind
 from ryu_l2iso.lab.matrix import Cell, Matrix
 from ryu_l2iso.lab.node import Node
 from ryu_l2iso.lab.topology import CONTROLLER_ADDRESS, OPENFLOW_PORT, REST_PORT, Lab
+from ryu_l2iso.lab.vm import DEAD_VLAN, VM
 from ryu_l2iso.pipelines.flow import MULTICAST
-from ryu_l2iso.pipelines.gre import PIPELINE
+from ryu_l2iso.pipelines.table import Pipeline
 
 MAX_FAULTS = 10
 
@@ -26,12 +27,11 @@ def topology_lines(lab: Lab) -> Iterator[str]:
         here = [vm.name for vm in lab.vms if vm.node is node]
         yield f"{node.name:<10}  {node.address:<11}  dpid {node.dpid()}  VMs {' '.join(here)}"
     for network in lab.networks:
-        yield f"network {network.name:<6}  key {network.key}  id {network.network_id}"
+        key = f"key {network.key}" if lab.isolation.name != "mac" else "no key needed"
+        yield f"network {network.name:<6}  {key}  id {network.network_id}"
     first = lab.vms[0].address
-    yield (
-        f"VM 1 of every network has MAC {first.mac}, {first.ipv4} and {first.ipv6}; the others"
-        " count on."
-    )
+    mac = "a MAC of its own" if lab.isolation.own_macs else f"MAC {first.mac}"
+    yield f"VM 1 of every network has {mac}, {first.ipv4} and {first.ipv6}; the others count on."
 
 
 def _cell_text(cell: Cell) -> str:
@@ -84,9 +84,9 @@ def tunnel_lines(nodes: Sequence[Node]) -> Iterator[str]:
             )
 
 
-def _reason(flow: DumpedFlow) -> str:
+def _reason(pipeline: Pipeline, flow: DumpedFlow) -> str:
     try:
-        return PIPELINE.reason(flow.cookie).name.lower()
+        return pipeline.reason(flow.cookie).name.lower()
     except ValueError:
         return "not ours"
 
@@ -95,21 +95,22 @@ def _match(flow: DumpedFlow) -> str:
     return flow.match.replace(MULTICAST, "multicast") or "any"
 
 
-def _actions(flow: DumpedFlow) -> str:
+def _actions(pipeline: Pipeline, flow: DumpedFlow) -> str:
     return re.sub(
-        r"goto_table:(\d+)", lambda m: f"goto {PIPELINE.table_name(int(m[1]))}", flow.actions
+        r"goto_table:(\d+)", lambda m: f"goto {pipeline.table_name(int(m[1]))}", flow.actions
     )
 
 
-def flow_lines(node: Node) -> Iterator[str]:
+def flow_lines(node: Node, pipeline: Pipeline) -> Iterator[str]:
     """Yield the flows of a node's br-int by table name, then its groups."""
     flows = dump_flows(node)
-    for table in PIPELINE.tables:
+    for table in pipeline.tables:
         yield f"table {table.name}: {table.purpose}"
         yield "  packets  why, match => actions"
         for flow in flows:
             if flow.table == table.number:
-                yield (f"  {flow.packets:>7}  {_reason(flow)}: {_match(flow)} => {_actions(flow)}")
+                why, actions = _reason(pipeline, flow), _actions(pipeline, flow)
+                yield f"  {flow.packets:>7}  {why}: {_match(flow)} => {actions}"
     groups = dump_groups(node)
     if groups:
         yield "groups"
@@ -119,6 +120,17 @@ def flow_lines(node: Node) -> Iterator[str]:
 def title(text: str) -> str:
     """Return a heading."""
     return f"\n== {text} " + "=" * (78 - len(text))
+
+
+def _wire(lab: Lab) -> str:
+    """Return the port where the first node's packets pass, and a filter for tcpdump."""
+    node = lab.nodes[0]
+    return lab.flat.port(node) if lab.isolation.flat else f"{node.name} proto gre"
+
+
+def _plug_command(vm: VM) -> str:
+    tag = f" tag={DEAD_VLAN}" if vm.isolation.dead_tag else ""
+    return f"add-port br-int {vm.tap}{tag} -- set Interface {vm.tap} \\"
 
 
 def play_lines(lab: Lab) -> Iterator[str]:
@@ -138,7 +150,7 @@ def play_lines(lab: Lab) -> Iterator[str]:
         f"{environment} ovs-ofctl --names -O OpenFlow14 dump-groups br-int",
         f"# unplug {vm.name}, and plug it again",
         f"{environment} ovs-vsctl del-port {vm.tap}",
-        f"{environment} ovs-vsctl add-port br-int {vm.tap} -- set Interface {vm.tap} \\",
+        f"{environment} ovs-vsctl {_plug_command(vm)}",
         f"    external_ids:iface-id={vm.iface_id} \\",
         f"    external_ids:attached-mac='\"{vm.address.mac}\"'",
         "# the REST API: networks, the first one's key; take the key away, and give it back",
@@ -148,6 +160,6 @@ def play_lines(lab: Lab) -> Iterator[str]:
         f"{curl} -X POST {url}/tunnels/networks/{vm.network.network_id}/key/{vm.network.key}",
         "# logs; packets on the physical network",
         f"tail -f {lab.directory}/*.log",
-        f"ip netns exec {lab.physical.namespace.name} tcpdump -ni {node.name} proto gre",
+        f"ip netns exec {lab.physical.namespace.name} tcpdump -eni {_wire(lab)}",
     ]
     yield from (c if c.startswith("#") else f"  {c}" for c in commands)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import struct
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -28,6 +29,10 @@ from ryu_l2iso.lab.vm import VM
 
 ETH_P_ALL = 3
 SO_RCVBUFFORCE = 33
+SOL_PACKET = 263
+PACKET_AUXDATA = 8
+PACKET_IGNORE_OUTGOING = 23
+TP_STATUS_VLAN_VALID = 1 << 4
 """Numbers of packet(7) and socket(7) that the standard library does not name."""
 
 RECEIVE_BUFFER = 4 << 20
@@ -35,24 +40,23 @@ RECEIVE_BUFFER = 4 << 20
 
 
 def packet_socket(namespace: Namespace, port: str) -> socket.socket:
-    """Return a packet(7) socket, not blocking, that has every frame of a namespace's port."""
+    """Return a packet(7) socket, not blocking, with every frame that comes in by a port."""
     opened = namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
     opened.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
+    opened.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
     opened.bind((port, 0))
     opened.setblocking(False)
     return opened
 
 
 def read_frames(opened: socket.socket) -> list[bytes]:
-    """Return the frames that have arrived at a packet socket, and not those that it left by."""
+    """Return the frames that have arrived at a packet socket."""
     frames: list[bytes] = []
     while True:
         try:
-            frame, address = opened.recvfrom(65535)
+            frames.append(opened.recv(65535))
         except BlockingIOError:
             return frames
-        if address[2] != socket.PACKET_OUTGOING:
-            frames.append(frame)
 
 
 class Station:
@@ -174,11 +178,27 @@ def first_ping(vm: VM, peer: VM, deadline: float = 10.0, interval: float = 0.005
     raise LabError(f"{vm.name} had no answer from {peer.name} within {deadline:g} s")
 
 
+def read_vlan_frames(opened: socket.socket) -> list[tuple[int | None, bytes]]:
+    """Return VLAN and frame, without its tag, of all that has arrived; None for no tag.
+
+    The kernel takes the tag off and tells it beside the frame, if PACKET_AUXDATA is set.
+    """
+    frames: list[tuple[int | None, bytes]] = []
+    while True:
+        try:
+            frame, ancillary, _, _ = opened.recvmsg(65535, 64)
+        except BlockingIOError:
+            return frames
+        status, tci = struct.unpack_from("=I12xH", ancillary[0][2])
+        frames.append((tci & 0xFFF if status & TP_STATUS_VLAN_VALID else None, frame))
+
+
 class Capture:
     """What passes on the physical network at one port of its bridge, from when it is made."""
 
     def __init__(self, physical: PhysicalNetwork, port: str) -> None:
         self._socket = packet_socket(physical.namespace, port)
+        self._socket.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
 
     def close(self) -> None:
         """Stop."""
@@ -188,3 +208,7 @@ class Capture:
         """Return the GRE packets that came in at the port since the last call."""
         parsed = (parse_gre(frame) for frame in read_frames(self._socket))
         return [packet for packet in parsed if packet is not None]
+
+    def vlan_frames(self) -> list[tuple[int | None, bytes]]:
+        """Return VLAN, or None, and frame of all that came in at the port since the last call."""
+        return read_vlan_frames(self._socket)

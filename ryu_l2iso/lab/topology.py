@@ -11,17 +11,22 @@ import uuid
 from pathlib import Path
 from types import TracebackType
 
+from ryu_l2iso.lab.flat import FlatNetwork
+from ryu_l2iso.lab.isolations import Isolation, isolation_called
 from ryu_l2iso.lab.netns import Namespace, PhysicalNetwork
-from ryu_l2iso.lab.node import Node
-from ryu_l2iso.lab.processes import Process, agent_process, controller_process
+from ryu_l2iso.lab.node import UPLINK, Node
+from ryu_l2iso.lab.processes import (
+    Process,
+    agent_process,
+    controller_options,
+    controller_process,
+)
 from ryu_l2iso.lab.quantum import Quantum
 from ryu_l2iso.lab.shell import LabError, wait_until
 from ryu_l2iso.lab.vm import VM, Address, TenantNetwork
+from ryu_l2iso.state.locations import ACTIVATE
 
 COLOURS = ("red", "blue", "green", "amber", "pink", "grey", "cyan", "brown")
-FIRST_KEY = 70001
-"""Above 16 bits, so that a VLAN ID or a truncated key would be noticed."""
-
 CONTROLLER_ADDRESS = "192.0.2.254"
 REST_PORT = 8080
 OPENFLOW_PORT = 6653
@@ -30,38 +35,59 @@ MAX_VMS = 250
 """What the addresses have room for: nodes, and VMs of one network."""
 
 
-def _tenant_network(number: int) -> TenantNetwork:
-    return TenantNetwork(COLOURS[number], str(uuid.uuid4()), FIRST_KEY + number)
+def _tenant_network(number: int, first_key: int) -> TenantNetwork:
+    return TenantNetwork(COLOURS[number], str(uuid.uuid4()), first_key + number)
 
 
-def _address(number: int) -> Address:
-    """Return the addresses of every network's VM ``number``, the same in all networks."""
-    return Address(f"fa:16:3e:00:00:{number:02x}", f"10.0.0.{number}", f"fd00::{number:x}")
+def _address(number: int, network: int) -> Address:
+    """Return the addresses of VM ``number`` of a network.
+
+    The IP addresses are the same in all networks; the MACs are where ``network`` is the same.
+    """
+    mac = f"fa:16:3e:00:{network:02x}:{number:02x}"
+    return Address(mac, f"10.0.0.{number}", f"fd00::{number:x}")
+
+
+def _check_size(nodes: int, networks: int, vms: int) -> None:
+    if not 1 <= nodes <= MAX_NODES:
+        raise LabError(f"nodes: 1 to {MAX_NODES}")
+    if not 1 <= networks <= len(COLOURS):
+        raise LabError(f"networks: 1 to {len(COLOURS)}")
+    if not 1 <= nodes * vms <= MAX_VMS:
+        raise LabError(f"VMs of a network: 1 to {MAX_VMS}")
 
 
 class Lab:
     """Compute nodes on one machine; a context manager that removes everything at its end.
 
-    ``networks`` networks with the same addresses have ``vms`` VMs each on every node.  Entering
-    makes nodes and VMs; nothing is plugged, and the controller is started by its own method.
-    Every name carries ``tag``, so that labs can run side by side.  Logs are in ``directory``,
-    which is removed as well unless ``keep_logs`` is set by then.
+    ``networks`` networks with the same addresses, but for the MACs where ``isolation`` needs
+    them different, have ``vms`` VMs each on every node; ``migration`` is the controller's option.
+    Entering makes nodes and VMs; nothing is plugged, and the controller is started by its own
+    method.  Every name carries ``tag``, so that labs can run side by side.  Logs are in
+    ``directory``, which is removed as well unless ``keep_logs`` is set by then.
     """
 
-    def __init__(self, nodes: int = 3, networks: int = 2, vms: int = 2) -> None:
-        if not 1 <= nodes <= MAX_NODES:
-            raise LabError(f"nodes: 1 to {MAX_NODES}")
-        if not 1 <= networks <= len(COLOURS):
-            raise LabError(f"networks: 1 to {len(COLOURS)}")
-        if not 1 <= nodes * vms <= MAX_VMS:
-            raise LabError(f"VMs of a network: 1 to {MAX_VMS}")
+    def __init__(
+        self,
+        nodes: int = 3,
+        networks: int = 2,
+        vms: int = 2,
+        isolation: str = "gre",
+        migration: str = ACTIVATE,
+    ) -> None:
+        self.isolation: Isolation = isolation_called(isolation)
+        _check_size(nodes, networks, vms)
         self._vms_per_node = vms
         self.tag = f"lab{secrets.token_hex(3)}"
         self.directory = Path(tempfile.gettempdir(), f"l2iso-{self.tag}")
         self.keep_logs = False
+        self.migration = migration
         self.physical = PhysicalNetwork(Namespace(f"{self.tag}-phys"))
+        self.flat = FlatNetwork(self.physical.namespace, self.directory / "flat")
         self.control = Namespace(f"{self.tag}-ctl")
-        self.networks = [_tenant_network(number) for number in range(networks)]
+        self.networks = [
+            _tenant_network(number, self.isolation.first_key) for number in range(networks)
+        ]
         self.nodes = [self._node(number) for number in range(1, nodes + 1)]
         self.vms = [
             self._vm(node, network, number)
@@ -70,9 +96,8 @@ class Lab:
             for number in range(place * vms + 1, (place + 1) * vms + 1)
         ]
         self.quantum = Quantum(self.control, CONTROLLER_ADDRESS, REST_PORT)
-        self.controller = controller_process(
-            self.control, self.directory, CONTROLLER_ADDRESS, REST_PORT, OPENFLOW_PORT
-        )
+        options = (self.isolation.name, CONTROLLER_ADDRESS, REST_PORT, OPENFLOW_PORT)
+        self.controller = controller_process(self.control, self.directory, *options)
         self.agents = [self._agent(node) for node in self.nodes]
         self._undo = contextlib.ExitStack()
 
@@ -84,12 +109,17 @@ class Lab:
     def _vm(self, node: Node, network: TenantNetwork, number: int) -> VM:
         name = f"{network.name}{number}"
         namespace = Namespace(f"{self.tag}-{name}")
-        return VM(name, number, namespace, node, network, _address(number))
+        place = self.networks.index(network) if self.isolation.own_macs else 0
+        address = _address(number, place)
+        return VM(name, number, namespace, node, network, address, self.isolation)
 
     def _agent(self, node: Node) -> Process:
         name = f"{node.name}-agent"
         url = f"http://{CONTROLLER_ADDRESS}:{REST_PORT}"
-        return agent_process(name, node.namespace, self.directory, url, node.database, node.address)
+        uplinks = [UPLINK] if self.isolation.flat else []
+        return agent_process(
+            name, node.namespace, self.directory, url, node.database, node.address, uplinks
+        )
 
     def __enter__(self) -> Lab:
         try:
@@ -120,6 +150,8 @@ class Lab:
         # Each step is undone even if it was half done, so its undoing is noted first.
         self._undo.callback(self._end_logs)
         self.directory.mkdir(mode=0o700)
+        options = f"[l2iso]\nmigration = {self.migration}\n"
+        controller_options(self.directory).write_text(options)
         self._undo.callback(self.physical.namespace.remove)
         self.physical.add()
         self._undo.callback(self.control.remove)
@@ -134,6 +166,15 @@ class Lab:
             vm.add()
         for node in self.nodes:
             node.add_bridges()
+        if self.isolation.flat:
+            self._build_flat()
+
+    def _build_flat(self) -> None:
+        self._undo.callback(self.flat.remove)
+        self.flat.add()
+        for node in self.nodes:
+            self.flat.connect(node)
+            node.add_uplink()
 
     def _end_logs(self) -> None:
         if not self.keep_logs:

@@ -6,18 +6,19 @@ import time
 import uuid
 from typing import NamedTuple
 
+from ryu_l2iso.lab.isolations import Isolation
 from ryu_l2iso.lab.netns import Namespace
 from ryu_l2iso.lab.node import INTEGRATION_BRIDGE, Node
 
-MTU = 1458
-"""1500 less an outer IPv4 header (20), GRE with key (8) and an inner Ethernet header (14)."""
+DEAD_VLAN = 4095
+"""A port with this tag gets no packet of any VLAN: 4095 is nobody's VLAN ID (IEEE 802.1Q)."""
 
 RETRANSMIT_MS = 20
 """How soon a VM asks again who has an address; at Linux's second the first ping tells nothing."""
 
 
 class TenantNetwork(NamedTuple):
-    """A tenant's network; ``key`` is its GRE key."""
+    """A tenant's network; ``key`` is its GRE key or VLAN ID."""
 
     name: str
     network_id: str
@@ -46,6 +47,7 @@ class VM:
         node: Node,
         network: TenantNetwork,
         address: Address,
+        isolation: Isolation,
     ) -> None:
         self.name = name
         self.number = number
@@ -53,6 +55,7 @@ class VM:
         self.node = node
         self.network = network
         self.address = address
+        self.isolation = isolation
         self.iface_id = str(uuid.uuid4())
         self.tap = f"tap-{name}"
         self.plugged_at: float | None = None
@@ -63,9 +66,14 @@ class VM:
         # No duplicate address detection and no router: the addresses are usable at once.
         self.namespace.sysctl("net/ipv6/conf/default/accept_dad", 0)
         self.namespace.sysctl("net/ipv6/conf/default/accept_ra", 0)
+        self.add_eth0(f"{self.tap} netns {self.node.namespace.name}")
+        self.node.namespace.ip(f"link set {self.tap} up")
+
+    def add_eth0(self, peer: str) -> None:
+        """Create eth0, up and with the VM's addresses; ``peer`` is the other end, for ip(8)."""
         self.namespace.ip(
-            f"link add eth0 address {self.address.mac} mtu {MTU}"
-            f" type veth peer name {self.tap} netns {self.node.namespace.name}",
+            f"link add eth0 address {self.address.mac} mtu {self.isolation.mtu}"
+            f" type veth peer name {peer}",
             f"addr add {self.address.ipv4}/24 dev eth0",
             f"addr add {self.address.ipv6}/64 dev eth0 nodad",
             "link set eth0 up",
@@ -74,19 +82,28 @@ class VM:
         self.namespace.run("ethtool", "-K", "eth0", "tx", "off")
         for family in ("ipv4", "ipv6"):
             self.namespace.sysctl(f"net/{family}/neigh/eth0/retrans_time_ms", RETRANSMIT_MS)
-        self.node.namespace.ip(f"link set {self.tap} up")
 
     def remove(self) -> None:
         """Remove the namespace, and with it both ends of the veth."""
         self.namespace.remove()
 
     def plug(self) -> None:
-        """Put the VM's port into br-int as Nova does; returns when ovs-vswitchd has done so."""
+        """Put the VM's port into its node's br-int."""
         self.plugged_at = time.monotonic()
-        self.node.vsctl(
+        self.plug_into(self.node)
+
+    def plug_into(self, node: Node) -> None:
+        """Put the VM's port into a br-int as Nova does; returns when ovs-vswitchd has done so.
+
+        OVS makes a port without a tag a trunk of all VLANs; the dead VLAN's tag, in the same
+        transaction, keeps it from getting any packet until the controller has set its own.
+        """
+        tag = [f"tag={DEAD_VLAN}"] if self.isolation.dead_tag else []
+        node.vsctl(
             "add-port",
             INTEGRATION_BRIDGE,
             self.tap,
+            *tag,
             "--",
             "set",
             "Interface",
@@ -96,9 +113,13 @@ class VM:
         )
 
     def unplug(self) -> None:
-        """Take the VM's port out of br-int; nothing happens when it is not in it."""
-        self.node.vsctl("--if-exists", "del-port", INTEGRATION_BRIDGE, self.tap)
+        """Take the VM's port out of its node's br-int; nothing happens when it is not in it."""
+        self.unplug_from(self.node)
         self.plugged_at = None
+
+    def unplug_from(self, node: Node) -> None:
+        """Take the VM's port out of a br-int; nothing happens when it is not in it."""
+        node.vsctl("--if-exists", "del-port", INTEGRATION_BRIDGE, self.tap)
 
     @property
     def plugged(self) -> bool:

@@ -13,8 +13,9 @@ from typing import Any, Callable, TypeVar
 from ryu_l2iso.exceptions import SwitchError
 from ryu_l2iso.framework import hub, ofproto_v1_4
 from ryu_l2iso.openflow import wire
+from ryu_l2iso.openflow.framing import WireError, unpack_header
 from ryu_l2iso.openflow.plan import Plan
-from ryu_l2iso.openflow.wire import InstalledFlow, InstalledGroup, WireError
+from ryu_l2iso.openflow.wire import InstalledFlow, InstalledGroup, InstalledMeter
 
 _CHUNK = 0x10000
 """Bytes handed to the framework at a time; its queue holds 16 of them."""
@@ -23,11 +24,11 @@ _XIDS = 1 << 32
 
 _T = TypeVar("_T")
 _Step = tuple[str, Callable[[Any, int], bytes], Any]
-"""What a message of a plan does, the function that packs it, and the flow, group or group id."""
+"""What a message does, the function that packs it, and what it is about, a flow or an id."""
 
 
 class _Request:
-    """A request under way: messages with xids in a row, the steps of a bundle after the first.
+    """A request under way: messages with xids in a row, the steps of a plan after the first.
 
     ``take`` gets each reply and returns whether it was the last.
     """
@@ -43,7 +44,7 @@ class _Request:
 
     def received(self, buf: bytes) -> None:
         """Take a message of the switch; one that does not answer this request is left."""
-        kind, xid = wire.unpack_header(buf)
+        kind, xid = unpack_header(buf)
         if xid not in self._xids or self.done.is_set():
             return
         if kind == wire.ERROR:
@@ -91,15 +92,32 @@ class Connection:
         request = wire.pack_group_desc_request(self._take_xids(1))
         return self._read(request, wire.unpack_group_desc, "the read of its groups", deadline)
 
+    def read_meters(self, deadline: float) -> list[InstalledMeter]:
+        """Return all meters; as ``read_flows`` otherwise."""
+        request = wire.pack_meter_config_request(self._take_xids(1))
+        return self._read(request, wire.unpack_meter_config, "the read of its meters", deadline)
+
     def apply(self, plan: Plan, deadline: float) -> None:
-        """Send ``plan`` in one bundle and return when the switch has done all of it.
+        """Send ``plan`` and return when the switch has done all of it.
+
+        Flows and groups go in one bundle.  Open vSwitch takes no meter-mod in a bundle: meters
+        are made before it and deleted after it.  ``deadline`` is for each of the three parts.
+        Raises SwitchError; a part of which something is refused ends the plan.
+        """
+        self._apply_meters(_meter_steps(plan), deadline)
+        self._apply_bundle(_bundle_steps(plan), deadline)
+        self._apply_meters(_meter_deletions(plan), deadline)
+
+    def _apply_bundle(self, steps: Sequence[_Step], deadline: float) -> None:
+        """Send steps in one bundle.
 
         The commit is not held back for the answers to what goes before it, which saves a round
         trip.  A message that the switch cannot even decode is then left out, and SwitchError is
         raised; one that it cannot carry out undoes the whole bundle, and SwitchError is raised.
         """
+        if not steps:
+            return
         self._bundle_id += 1
-        steps = _steps(plan)
         first = self._take_xids(len(steps) + 2)
         messages = [wire.pack_bundle_control(self._bundle_id, wire.OPEN_REQUEST, first)]
         for xid, (_, pack, piece) in enumerate(steps, first + 1):
@@ -107,6 +125,16 @@ class Connection:
         last = first + len(steps) + 1
         messages.append(wire.pack_bundle_control(self._bundle_id, wire.COMMIT_REQUEST, last))
         self._ask(_Request(first, _is_committed, steps), messages, "a bundle", deadline)
+
+    def _apply_meters(self, steps: Sequence[_Step], deadline: float) -> None:
+        """Send steps, and a barrier whose reply tells that they are done."""
+        if not steps:
+            return
+        first = self._take_xids(len(steps) + 2)
+        last = first + len(steps) + 1
+        messages = [pack(piece, xid) for xid, (_, pack, piece) in enumerate(steps, first + 1)]
+        messages.append(wire.pack_barrier_request(last))
+        self._ask(_Request(first, _is_barrier, steps), messages, "its meters", deadline)
 
     def received(self, msg: Any) -> None:
         """Take a message that the framework has got from this switch; what is not ours is left."""
@@ -145,7 +173,7 @@ class Connection:
             found.extend(part)
             return not more
 
-        xid = wire.unpack_header(request)[1]
+        xid = unpack_header(request)[1]
         self._ask(_Request(xid, take), [request], what, deadline)
         return found
 
@@ -179,8 +207,14 @@ class Connection:
             raise SwitchError(f"{what}: the connection is closed")
 
 
-def _steps(plan: Plan) -> list[_Step]:
-    """Return what a plan sends, in its order."""
+def _meter_steps(plan: Plan) -> list[_Step]:
+    return [
+        *(("adding", wire.pack_meter_add, meter) for meter in plan.meters_to_add),
+        *(("changing", wire.pack_meter_modify, meter) for meter in plan.meters_to_modify),
+    ]
+
+
+def _bundle_steps(plan: Plan) -> list[_Step]:
     return [
         *(("adding", wire.pack_group_add, group) for group in plan.groups_to_add),
         *(("changing", wire.pack_group_modify, group) for group in plan.groups_to_modify),
@@ -188,6 +222,14 @@ def _steps(plan: Plan) -> list[_Step]:
         *(("adding", wire.pack_flow_add, flow) for flow in plan.flows_to_add),
         *(("deleting", wire.pack_group_delete, group_id) for group_id in plan.groups_to_delete),
     ]
+
+
+def _meter_deletions(plan: Plan) -> list[_Step]:
+    return [("deleting", wire.pack_meter_delete, key.meter_id) for key in plan.meters_to_delete]
+
+
+def _is_barrier(buf: bytes) -> bool:
+    return unpack_header(buf)[0] == wire.BARRIER_REPLY
 
 
 def _is_committed(buf: bytes) -> bool:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from ryu_l2iso.openflow.connection import Connection
-from ryu_l2iso.openflow.programmer import TIMEOUT, Programmer, Source
+from ryu_l2iso.openflow.programmer import TIMEOUT, Programmer, Source, Watcher
 from ryu_l2iso.state.subjects import Subject
 
 
 class Fleet:
     """dpid → programmer.  No method blocks."""
 
-    def __init__(self, source: Source, timeout: float = TIMEOUT) -> None:
+    def __init__(
+        self, source: Source, timeout: float = TIMEOUT, watcher: Watcher | None = None
+    ) -> None:
         """Take ``timeout``, in seconds, as what a switch may take for one answer."""
+        self._watcher = watcher
         self._source = source
         self._timeout = timeout
         self._programmers: dict[int, Programmer] = {}
@@ -52,7 +55,7 @@ class Fleet:
         self._ensure(dpid).ovsdb_read()
 
     def received(self, msg: Any) -> None:
-        """Take a bundle, error, flow-stats or group-desc message that the framework has got."""
+        """Take an answer of a switch, or its error message, that the framework has got."""
         programmer = self._programmers.get(msg.datapath.id)
         if programmer is not None:
             programmer.received(msg)
@@ -70,6 +73,6 @@ class Fleet:
 
     def _ensure(self, dpid: int) -> Programmer:
         if dpid not in self._programmers:
-            self._programmers[dpid] = Programmer(dpid, self._source, self._timeout)
+            self._programmers[dpid] = Programmer(dpid, self._source, self._timeout, self._watcher)
             self._programmers[dpid].start()
         return self._programmers[dpid]

@@ -12,8 +12,8 @@ What may not be deleted: a flow under our cookie that nobody of this process's l
 a *stray*.  It may be a leftover, or the flow of a VM that we have not heard of yet; until the
 switch's OVSDB has been read there is no telling, and it stays.
 
-Groups have no cookie.  A group is ours if a flow of ours refers to it or if it was desired before;
-the groups of others are never deleted.
+Groups and meters have no cookie.  One is ours if a flow of ours refers to it or if it was desired
+before; those of others are never deleted.
 """
 
 from __future__ import annotations
@@ -21,53 +21,80 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Union
+from typing import NamedTuple, Union
 
-from ryu_l2iso.openflow.wire import FlowKey, InstalledFlow, InstalledGroup, OpaqueFlow
-from ryu_l2iso.pipelines.flow import Flow, Group, Output, ToGroup
+from ryu_l2iso.openflow.wire import (
+    FlowKey,
+    InstalledFlow,
+    InstalledGroup,
+    InstalledMeter,
+    OpaqueFlow,
+    OpaqueMeter,
+)
+from ryu_l2iso.pipelines.flow import NORMAL, Flow, Group, Meter, Output, ToGroup
 
-Key = Union[FlowKey, int]
-"""What names a flow (``flow.id``) or a group (its ``group_id``)."""
+
+class MeterKey(NamedTuple):
+    """What names a meter."""
+
+    meter_id: int
 
 
-def key_of(piece: InstalledFlow | InstalledGroup) -> Key:
-    """Return what names a flow or a group on its switch."""
-    return piece.id if isinstance(piece, (Flow, OpaqueFlow)) else piece.group_id
+Key = Union[FlowKey, int, MeterKey]
+"""What names a flow (``flow.id``), a group (its ``group_id``) or a meter."""
+
+Installed = Union[InstalledFlow, InstalledGroup, InstalledMeter]
+
+
+def key_of(piece: Installed) -> Key:
+    """Return what names a flow, a group or a meter on its switch."""
+    if isinstance(piece, (Flow, OpaqueFlow)):
+        return piece.id
+    if isinstance(piece, (Meter, OpaqueMeter)):
+        return MeterKey(piece.meter_id)
+    return piece.group_id
 
 
 @dataclass
 class Contents:
     """What a switch holds or should hold.
 
-    ``flows`` is flow id → flow, ``groups`` is group id → group.
+    ``flows`` is flow id → flow, ``groups`` is group id → group, ``meters`` likewise.
     """
 
     flows: dict[FlowKey, InstalledFlow] = field(default_factory=dict)
     groups: dict[int, InstalledGroup] = field(default_factory=dict)
+    meters: dict[MeterKey, InstalledMeter] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, pieces: Iterable[InstalledFlow | InstalledGroup]) -> Contents:
-        """Return contents made of these flows and groups."""
+    def of(cls, pieces: Iterable[Installed]) -> Contents:
+        """Return contents made of these flows, groups and meters."""
         contents = cls()
         for piece in pieces:
             if isinstance(piece, (Flow, OpaqueFlow)):
                 contents.flows[piece.id] = piece
+            elif isinstance(piece, (Meter, OpaqueMeter)):
+                contents.meters[MeterKey(piece.meter_id)] = piece
             else:
                 contents.groups[piece.group_id] = piece
         return contents
 
     def keys(self) -> Iterator[Key]:
-        """Yield what names each flow and each group."""
+        """Yield what names each flow, each group and each meter."""
         yield from self.flows
         yield from self.groups
+        yield from self.meters
 
     def part(self, keys: Iterable[Key]) -> Contents:
-        """Return those flows and groups that are among ``keys``."""
+        """Return those flows, groups and meters that are among ``keys``."""
         part = Contents()
         for key in keys:
             if isinstance(key, int):
                 if key in self.groups:
                     part.groups[key] = self.groups[key]
+            elif isinstance(key, MeterKey):
+                if key in self.meters:
+                    part.meters[key] = self.meters[key]
             elif key in self.flows:
                 part.flows[key] = self.flows[key]
         return part
@@ -82,22 +109,30 @@ class Contents:
             self.flows[added.id] = added
         for group_id in plan.groups_to_delete:
             self.groups.pop(group_id, None)
+        for meter in plan.meters_to_add + plan.meters_to_modify:
+            self.meters[MeterKey(meter.meter_id)] = meter
+        for key in plan.meters_to_delete:
+            self.meters.pop(key, None)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to send, in this order and in one bundle.
+    """What to send, in this order; flows and groups in one bundle.
 
-    A group stands before the flows that refer to it are added, and goes after they went.  A flow
-    whose content differs is among ``flows_to_add`` only: adding replaces it, counters and all
-    (OpenFlow 1.4, 6.4).  ``held`` counts the strays that stay; nothing is sent for them.
+    A group or a meter stands before the flows that refer to it are added, and goes after they
+    went.  A flow whose content differs is among ``flows_to_add`` only: adding replaces it,
+    counters and all (OpenFlow 1.4, 6.4).  ``held`` counts the strays that stay; nothing is sent
+    for them.
     """
 
+    meters_to_add: tuple[Meter, ...] = ()
+    meters_to_modify: tuple[Meter, ...] = ()
     groups_to_add: tuple[Group, ...] = ()
     groups_to_modify: tuple[Group, ...] = ()
     flows_to_delete: tuple[InstalledFlow, ...] = ()
     flows_to_add: tuple[Flow, ...] = ()
     groups_to_delete: tuple[int, ...] = ()
+    meters_to_delete: tuple[MeterKey, ...] = ()
     held: int = 0
 
     @property
@@ -110,9 +145,14 @@ class Plan:
         """Return how many group-mods the plan sends."""
         return len(self.groups_to_add) + len(self.groups_to_modify) + len(self.groups_to_delete)
 
+    @property
+    def meter_mods(self) -> int:
+        """Return how many meter-mods the plan sends."""
+        return len(self.meters_to_add) + len(self.meters_to_modify) + len(self.meters_to_delete)
+
     def __bool__(self) -> bool:
         """Return whether there is anything to send."""
-        return bool(self.flow_mods or self.group_mods)
+        return bool(self.flow_mods or self.group_mods or self.meter_mods)
 
 
 def compare(
@@ -120,8 +160,8 @@ def compare(
 ) -> Plan:
     """Return the plan that turns ``installed`` into ``desired``.
 
-    ``installed`` holds our flows and the groups of everybody; ``known`` is what was desired
-    before and may always be deleted, other flows only if ``delete_strays``.
+    ``installed`` holds our flows and the groups and meters of everybody; ``known`` is what was
+    desired before and may always be deleted, other flows only if ``delete_strays``.
     """
     unwanted = [flow for key, flow in installed.flows.items() if key not in desired.flows]
     goes = [flow for flow in unwanted if delete_strays or flow.id in known]
@@ -130,9 +170,13 @@ def compare(
 
     groups = [group for group in desired.groups.values() if isinstance(group, Group)]
     differing = [group for group in groups if installed.groups.get(group.group_id) != group]
-    ours = referred_groups(installed.flows.values()) | known
-    needed = referred_groups([*stays, *desired.flows.values()]) | desired.groups.keys()
+    meters = [meter for meter in desired.meters.values() if isinstance(meter, Meter)]
+    unequal = [m for m in meters if installed.meters.get(MeterKey(m.meter_id)) != m]
+    ours = referred(installed.flows.values()) | known
+    needed = referred([*stays, *desired.flows.values()]).union(desired.groups, desired.meters)
     return Plan(
+        meters_to_add=tuple(m for m in unequal if MeterKey(m.meter_id) not in installed.meters),
+        meters_to_modify=tuple(m for m in unequal if MeterKey(m.meter_id) in installed.meters),
         groups_to_add=tuple(g for g in differing if g.group_id not in installed.groups),
         groups_to_modify=tuple(g for g in differing if g.group_id in installed.groups),
         flows_to_delete=tuple(goes),
@@ -142,19 +186,20 @@ def compare(
             if isinstance(flow, Flow) and installed.flows.get(key) != flow
         ),
         groups_to_delete=tuple(i for i in installed.groups if i in ours and i not in needed),
+        meters_to_delete=tuple(i for i in installed.meters if i in ours and i not in needed),
         held=len(stays),
     )
 
 
-def referred_groups(flows: Iterable[InstalledFlow]) -> set[Key]:
-    """Return the ids of the groups that these flows hand packets to."""
-    return {
-        action.group_id
-        for flow in flows
-        if isinstance(flow, Flow)
-        for action in flow.actions
-        if isinstance(action, ToGroup)
-    }
+def referred(flows: Iterable[InstalledFlow]) -> set[Key]:
+    """Return what names the groups and meters that these flows hand packets to."""
+    found: set[Key] = set()
+    for flow in flows:
+        if isinstance(flow, Flow):
+            found.update(a.group_id for a in flow.actions if isinstance(a, ToGroup))
+            if flow.meter is not None:
+                found.add(MeterKey(flow.meter))
+    return found
 
 
 def stale_flows(installed: Contents, ports: Container[int]) -> set[Key]:
@@ -174,7 +219,7 @@ def _named_ports(flow: Flow, installed: Contents) -> Iterator[int]:
     if flow.match.in_port is not None:
         yield flow.match.in_port
     for action in flow.actions:
-        if isinstance(action, Output):
+        if isinstance(action, Output) and action.port_no != NORMAL:
             yield action.port_no
         elif isinstance(action, ToGroup):
             group = installed.groups.get(action.group_id)

@@ -11,7 +11,7 @@ from ryu_l2iso.exceptions import L2IsoError, SwitchError
 from ryu_l2iso.framework import hub
 from ryu_l2iso.openflow.connection import Connection
 from ryu_l2iso.openflow.plan import Contents, Key, Plan, compare, key_of, stale_flows
-from ryu_l2iso.pipelines.flow import Flow, Group
+from ryu_l2iso.pipelines.flow import Piece
 from ryu_l2iso.state.subjects import PortSubject, Subject
 
 LOG = logging.getLogger(__name__)
@@ -37,8 +37,24 @@ class Source(Protocol):
     def ports(self, dpid: int) -> Container[int]:
         """Return the numbers of the ports that a switch has."""
 
-    def desired(self, dpid: int, subject: Subject) -> Sequence[Flow | Group]:
+    def desired(self, dpid: int, subject: Subject) -> Sequence[Piece]:
         """Return what the switch should hold for a subject; nothing for one that is gone."""
+
+
+class Watcher:
+    """Is told what a switch holds, by subject; each method does nothing unless overridden.
+
+    No method may block.
+    """
+
+    def may_hold(self, dpid: int, subjects: Iterable[Subject]) -> None:
+        """Flows for these subjects are about to be sent."""
+
+    def holds_none(self, dpid: int, subjects: Iterable[Subject]) -> None:
+        """The switch has confirmed that it holds nothing for these subjects."""
+
+    def holds_only(self, dpid: int, subjects: Iterable[Subject]) -> None:
+        """The switch has confirmed that it holds nothing for any other subjects."""
 
 
 @dataclass
@@ -47,6 +63,7 @@ class Counters:
 
     flow_mods: int = 0
     group_mods: int = 0
+    meter_mods: int = 0
     bundles: int = 0
     full_syncs: int = 0
 
@@ -56,12 +73,15 @@ class Programmer:
 
     What is known and changes only here:
     ``_installed``: what the switch holds, by its own account;
-    ``_keys``: subject → names of the flows and groups that were last confirmed for it;
+    ``_keys``: subject → names of the pieces that were last confirmed for it;
     ``_known``: the names of all that was ever desired and may still be on the switch.
     """
 
-    def __init__(self, dpid: int, source: Source, timeout: float = TIMEOUT) -> None:
+    def __init__(
+        self, dpid: int, source: Source, timeout: float = TIMEOUT, watcher: Watcher | None = None
+    ) -> None:
         """Take ``timeout``, in seconds, as what the switch may take for one answer."""
+        self._watcher = watcher or Watcher()
         self.counters = Counters()
         self._dpid = dpid
         self._source = source
@@ -207,6 +227,7 @@ class Programmer:
         read = [
             *connection.read_flows(source.cookie, source.cookie_mask, self._timeout),
             *connection.read_groups(self._timeout),
+            *connection.read_meters(self._timeout),
         ]
         if connection is not self._connection:
             raise SwitchError("the connection was replaced while it was read")
@@ -219,9 +240,12 @@ class Programmer:
         plan = compare(desired, self._installed, known, self._ovsdb_read)
         self._held = plan.held
         changed = sum(flow.id in self._installed.flows for flow in plan.flows_to_add)
+        keys = _named(pieces)
+        self._watcher.may_hold(self._dpid, keys)
         self._send(connection, plan, desired)
         self._known = set(desired.keys())
-        self._keys = _named(pieces)
+        self._keys = keys
+        self._watcher.holds_only(self._dpid, keys)
         self.counters.full_syncs += 1
         LOG.info(
             "switch %016x: full sync: %d flows added, %d changed, %d deleted, %d strays held",
@@ -240,13 +264,15 @@ class Programmer:
         before = {key for subject in pieces for key in self._keys.get(subject, ())}
         installed = self._installed.part(before.union(desired.keys()))
         plan = compare(desired, installed, self._known, False)
+        keys = _named(pieces)
+        self._watcher.may_hold(self._dpid, keys)
         self._send(connection, plan, desired)
         self._known -= before.difference(desired.keys())
-        for subject, keys in _named(pieces).items():
-            if keys:
-                self._keys[subject] = keys
-            else:
-                self._keys.pop(subject, None)
+        self._keys.update(keys)
+        empty = pieces.keys() - keys.keys()
+        for subject in empty:
+            self._keys.pop(subject, None)
+        self._watcher.holds_none(self._dpid, empty)
         LOG.debug(
             "switch %016x: %d subjects: %d flow-mods, %d group-mods",
             self._dpid,
@@ -260,14 +286,16 @@ class Programmer:
         self._known.update(desired.keys())
         if not plan:
             return
-        self.counters.bundles += 1
+        self.counters.bundles += bool(plan.flow_mods or plan.group_mods)
         self.counters.flow_mods += plan.flow_mods
         self.counters.group_mods += plan.group_mods
+        self.counters.meter_mods += plan.meter_mods
         connection.apply(plan, self._timeout)
         self._installed.apply(plan)
 
 
 def _named(
-    pieces: dict[Subject, Sequence[Flow | Group]],
+    pieces: dict[Subject, Sequence[Piece]],
 ) -> dict[Subject, frozenset[Key]]:
-    return {s: frozenset(key_of(piece) for piece in of_one) for s, of_one in pieces.items()}
+    """Return the names of the pieces of each subject that has any."""
+    return {s: frozenset(map(key_of, of_one)) for s, of_one in pieces.items() if of_one}

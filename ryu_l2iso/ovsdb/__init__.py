@@ -23,6 +23,7 @@ from ryu_l2iso.ovsdb.commands import (
     EnsureTunnelPort,
     RemovePort,
     SecureBridge,
+    SetAccessTag,
 )
 from ryu_l2iso.ovsdb.connection import Connection
 from ryu_l2iso.ovsdb.fleet import Fleet
@@ -45,6 +46,7 @@ __all__ = [
     "Listener",
     "RemovePort",
     "SecureBridge",
+    "SetAccessTag",
     "set_up_bridge",
     "use_ssl",
 ]

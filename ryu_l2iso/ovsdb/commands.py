@@ -41,10 +41,7 @@ class Edit:
 
         Raises OVSDBError when the name is taken by a port that we did not create.
         """
-        if self._ports is None:
-            self._ports = {p.name: p for p in self._tables["Port"].rows.values()}
-            self._own = {p.uuid for p in self.bridge.ports}
-        port = self._ports.get(name)
+        port = self._find(name)
         if port is None:
             return None
         if MARK not in port.external_ids:
@@ -52,6 +49,20 @@ class Edit:
         if port.uuid not in self._own:
             raise OVSDBError(f"port {name} is on another bridge")
         return port
+
+    def plugged_port(self, name: str, iface_id: str | None) -> Any | None:
+        """Return the bridge's Port of that name if this is plugged there, else None."""
+        port = self._find(name)
+        if port is None or port.uuid not in self._own:
+            return None
+        plugged = [interface.external_ids.get("iface-id") for interface in port.interfaces]
+        return port if plugged == [iface_id] else None
+
+    def _find(self, name: str) -> Any | None:
+        if self._ports is None:
+            self._ports = {p.name: p for p in self._tables["Port"].rows.values()}
+            self._own = {p.uuid for p in self.bridge.ports}
+        return self._ports.get(name)
 
 
 def _assign(row: Any, column: str, value: Any) -> None:
@@ -124,6 +135,29 @@ class RemovePort(Command):
         port = edit.port(self.name)
         if port is not None:
             edit.bridge.delvalue("ports", port)
+
+
+@dataclass(frozen=True)
+class SetAccessTag(Command):
+    """The port is an access port of one VLAN, if it is there and ``iface_id`` is plugged in it.
+
+    A port of that name that has another interface id, or none where one is meant, was plugged
+    meanwhile, and is left alone.
+    """
+
+    name: str
+    iface_id: str | None
+    tag: int
+
+    def apply(self, edit: Edit) -> None:
+        """Set the tag, and what else would make the port a trunk or keep its tag from counting."""
+        port = edit.plugged_port(self.name, self.iface_id)
+        if port is None:
+            return
+        _assign(port, "tag", [self.tag])
+        _assign(port, "trunks", [])
+        if port.vlan_mode not in ([], ["access"]):
+            port.vlan_mode = ["access"]
 
 
 @dataclass(frozen=True)

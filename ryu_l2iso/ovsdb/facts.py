@@ -20,7 +20,7 @@ ATTACHED_MAC = "attached-mac"
 
 def interface_fact(row: InterfaceRow) -> tuple[InterfaceFact, str]:
     """Return what a row says of a port, and why a value was left out that cannot be used, or ""."""
-    fact = InterfaceFact(row.name, row.ofport)
+    fact = InterfaceFact(row.name, row.ofport, tag=row.access_tag)
     try:
         if row.remote_dpid is not None:
             return replace(fact, tunnel_remote=parse_tunnel_addr(row.options.get("remote_ip"))), ""

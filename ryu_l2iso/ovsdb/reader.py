@@ -30,6 +30,8 @@ def _interface_row(port: Any, interface: Any) -> InterfaceRow:
         options=_frozen(interface.options),
         external_ids=_frozen(interface.external_ids),
         tag=_first(port.tag),
+        vlan_mode=_first(port.vlan_mode),
+        trunks=tuple(sorted(port.trunks)),
         port_external_ids=_frozen(port.external_ids),
         error=_first(interface.error) or "",
     )

@@ -33,7 +33,7 @@ class InterfaceRow:
     """One Interface of the bridge, with what its Port says.
 
     ``ofport`` is the OpenFlow port number, None while there is none (``error`` may say why);
-    ``tag`` and ``port_external_ids`` are the Port's.
+    ``tag``, ``vlan_mode``, ``trunks`` and ``port_external_ids`` are the Port's.
     """
 
     name: str
@@ -42,8 +42,19 @@ class InterfaceRow:
     options: Mapping[str, str] = field(default_factory=_nothing)
     external_ids: Mapping[str, str] = field(default_factory=_nothing)
     tag: int | None = None
+    vlan_mode: str | None = None
+    trunks: tuple[int, ...] = ()
     port_external_ids: Mapping[str, str] = field(default_factory=_nothing)
     error: str = ""
+
+    @property
+    def access_tag(self) -> int | None:
+        """Return the VLAN of a plain access port; None for a port of any other mode.
+
+        A port with a tag is an access port unless ``vlan_mode`` makes it something else
+        (ovs-vswitchd.conf.db(5), Port, "VLAN Configuration").
+        """
+        return self.tag if self.vlan_mode in (None, "access") and not self.trunks else None
 
     @property
     def remote_dpid(self) -> int | None:

@@ -55,6 +55,8 @@ TABLES: dict[str, dict[str, dict[str, Any]]] = {
         "name": {"type": "string", "mutable": False},
         "interfaces": _references("Interface", at_least=1),
         "tag": _at_most_one("integer"),
+        "vlan_mode": _at_most_one("string"),
+        "trunks": {"type": {"key": "integer", "min": 0, "max": 4096}},
         "external_ids": _STRING_MAP,
     },
     # ofport is -1 when ovs-vswitchd could not make the interface; error then says why.

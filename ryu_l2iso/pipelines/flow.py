@@ -1,4 +1,4 @@
-"""Flows and groups as values.
+"""Flows, groups and meters as values.
 
 A flow is compared, hashed and printed; nothing in it knows a socket.  ``str(flow)`` is what
 ``ovs-ofctl -O OpenFlow14 --no-stats dump-flows`` prints, so that a test reads like a flow dump.
@@ -12,6 +12,23 @@ from typing import NamedTuple, Union
 MULTICAST = "01:00:00:00:00:00/01:00:00:00:00:00"
 """Matches every multicast address, broadcast included (ovs-fields(7), "Ethernet Destination")."""
 
+NORMAL = 0xFFFFFFFA
+"""As the port of `Output`: OVS's learning switch decides where the packet goes (OFPP_NORMAL)."""
+
+CONTROLLER = 0xFFFFFFFD
+"""OFPP_CONTROLLER; `ToController` is the way to it."""
+
+ARP, RARP, IPV6 = 0x0806, 0x8035, 0x86DD
+ICMPV6 = 58
+"""Values of ``eth_type`` and ``ip_proto``."""
+
+_PROTOCOLS: dict[tuple[int, int | None], str] = {
+    (ARP, None): "arp",
+    (RARP, None): "rarp",
+    (IPV6, None): "ipv6",
+    (IPV6, ICMPV6): "icmp6",
+}
+
 DEFAULT_PRIORITY = 0x8000
 """The priority that ``ovs-ofctl`` does not print; it leaves out table 0 as well."""
 
@@ -20,27 +37,39 @@ class Match(NamedTuple):
     """What a packet must carry; ``None`` matches anything.
 
     MACs are ``xx:xx:xx:xx:xx:xx`` in lower case; ``eth_dst`` may be ``value/mask``.
+    ``vlan_vid`` is that of the packet's tag.  ``ip_proto`` needs an ``eth_type`` and
+    ``icmpv6_type`` an ``ip_proto`` (OpenFlow 1.4, 7.2.3.6, prerequisites).
     The fields stand in the order in which ``ovs-ofctl`` prints them.
     """
 
     tunnel_id: int | None = None
     metadata: int | None = None
     in_port: int | None = None
+    vlan_vid: int | None = None
     eth_src: str | None = None
     eth_dst: str | None = None
+    eth_type: int | None = None
+    ip_proto: int | None = None
+    icmpv6_type: int | None = None
 
     def __str__(self) -> str:
         parts = []
+        if self.eth_type is not None:
+            parts.append(_PROTOCOLS[self.eth_type, self.ip_proto])
         if self.tunnel_id is not None:
             parts.append(f"tun_id=0x{self.tunnel_id:x}")
         if self.metadata is not None:
             parts.append(f"metadata=0x{self.metadata:x}")
         if self.in_port is not None:
             parts.append(f"in_port={self.in_port}")
+        if self.vlan_vid is not None:
+            parts.append(f"dl_vlan={self.vlan_vid}")
         if self.eth_src is not None:
             parts.append(f"dl_src={self.eth_src}")
         if self.eth_dst is not None:
             parts.append(f"dl_dst={self.eth_dst}")
+        if self.icmpv6_type is not None:
+            parts.append(f"icmp_type={self.icmpv6_type}")
         return ",".join(parts)
 
     def fields(self) -> frozenset[str]:
@@ -65,7 +94,17 @@ class Output:
     port_no: int
 
     def __str__(self) -> str:
-        return f"output:{self.port_no}"
+        return "NORMAL" if self.port_no == NORMAL else f"output:{self.port_no}"
+
+
+@dataclass(frozen=True)
+class ToController:
+    """Send the first ``length`` bytes of the packet to the controller, as a packet-in."""
+
+    length: int = 128
+
+    def __str__(self) -> str:
+        return f"CONTROLLER:{self.length}"
 
 
 @dataclass(frozen=True)
@@ -78,7 +117,7 @@ class ToGroup:
         return f"group:{self.group_id}"
 
 
-Action = Union[SetTunnelId, Output, ToGroup]
+Action = Union[SetTunnelId, Output, ToController, ToGroup]
 
 
 class FlowId(NamedTuple):
@@ -90,7 +129,11 @@ class FlowId(NamedTuple):
 
 
 class Flow(NamedTuple):
-    """One flow: apply ``actions`` in order, then go to table ``goto``, if any."""
+    """One flow: what a packet must carry, and what is done with it.
+
+    It passes through ``meter``, which may drop it; ``actions`` are applied; ``metadata`` is
+    written; it goes to table ``goto``: in this order, and ``None`` leaves a step out.
+    """
 
     table: int
     priority: int
@@ -98,6 +141,8 @@ class Flow(NamedTuple):
     actions: tuple[Action, ...]
     goto: int | None
     cookie: int
+    meter: int | None = None
+    metadata: int | None = None
 
     @property
     def id(self) -> FlowId:
@@ -109,7 +154,10 @@ class Flow(NamedTuple):
         match = [] if self.priority == DEFAULT_PRIORITY else [f"priority={self.priority}"]
         if self.match.fields():
             match.append(str(self.match))
-        actions = [str(a) for a in self.actions]
+        actions = [] if self.meter is None else [f"meter:{self.meter}"]
+        actions += [str(a) for a in self.actions]
+        if self.metadata is not None:
+            actions.append(f"write_metadata:0x{self.metadata:x}")
         if self.goto is not None:
             actions.append(f"goto_table:{self.goto}")
         head = f"cookie=0x{self.cookie:x}, {table}{','.join(match)}".rstrip()
@@ -125,3 +173,22 @@ class Group(NamedTuple):
     def __str__(self) -> str:
         buckets = "".join(f",bucket=actions=output:{p}" for p in self.ports)
         return f"group_id={self.group_id},type=all{buckets}"
+
+
+class Meter(NamedTuple):
+    """A meter that drops what comes faster than ``rate`` packets a second.
+
+    ``burst`` packets may come at once after a pause.
+    """
+
+    meter_id: int
+    rate: int
+    burst: int
+
+    def __str__(self) -> str:
+        band = f"type=drop rate={self.rate} burst_size={self.burst}"
+        return f"meter={self.meter_id} pktps burst bands={band}"
+
+
+Piece = Union[Flow, Group, Meter]
+"""One of the things that a switch should hold."""

@@ -17,10 +17,12 @@ from ryu_l2iso.pipelines.flow import (
     Group,
     Match,
     Output,
+    Piece,
     SetTunnelId,
     ToGroup,
 )
-from ryu_l2iso.pipelines.table import Pipeline, Table
+from ryu_l2iso.pipelines.table import COOKIE_MAGIC, COOKIE_MAGIC_MASK, Pipeline, Table
+from ryu_l2iso.pipelines.waiting import Rank, waiting_pieces
 from ryu_l2iso.state.ports import PortId, TunnelPort, VMPort, is_complete
 from ryu_l2iso.state.state import State
 from ryu_l2iso.state.subjects import (
@@ -37,7 +39,9 @@ SOURCE = Table(
     number=0,
     name="source",
     purpose="Decide which network a packet is of, by the port it came in by; drop spoofed ones.",
-    matches=frozenset({"in_port", "eth_src", "tunnel_id"}),
+    matches=frozenset(
+        {"in_port", "eth_src", "tunnel_id", "eth_type", "ip_proto", "icmpv6_type"},
+    ),
     goto=frozenset({"tunnel_out", "local_out"}),
     miss="drop: the port is no VM's and no tunnel's, or not all is known of it yet",
 )
@@ -73,6 +77,8 @@ class Reason(enum.IntEnum):
     TO_LOCAL_MAC = 8
     TO_LOCAL_MULTICAST = 9
     UNKNOWN_DESTINATION = 10
+    ANNOUNCEMENT = 11
+    WAITING = 12
 
 
 PIPELINE = Pipeline(1, Reason, [SOURCE, TUNNEL_OUT, LOCAL_OUT])
@@ -94,8 +100,8 @@ def local_group_id(key: int) -> int:
 class GrePipeline:
     """The desired flows and groups of any switch, cut into subjects."""
 
-    cookie = PIPELINE.cookie
-    cookie_mask = PIPELINE.cookie_mask
+    cookie = COOKIE_MAGIC
+    cookie_mask = COOKIE_MAGIC_MASK
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -112,7 +118,7 @@ class GrePipeline:
         """Return the numbers of the ports that a switch has."""
         return self._state.ports.facts(dpid).of_ports
 
-    def desired(self, dpid: int, subject: Subject) -> Sequence[Flow | Group]:
+    def desired(self, dpid: int, subject: Subject) -> Sequence[Piece]:
         """Return what a switch should hold for a subject; nothing for one that it has not."""
         if isinstance(subject, PortSubject):
             return self._port_flows(PortId(dpid, subject.port_no))
@@ -122,12 +128,14 @@ class GrePipeline:
             return self._mac_flows(dpid, subject.network_id, subject.mac)
         return _miss_flows()
 
-    def _port_flows(self, port_id: PortId) -> Sequence[Flow]:
+    def _port_flows(self, port_id: PortId) -> Sequence[Piece]:
         port = self._state.ports.get(port_id)
         if isinstance(port, TunnelPort):
             return [_from_tunnel_unknown_key_flow(port)]
         if isinstance(port, VMPort) and is_complete(port, key_required=True):
-            return _from_vm_flows(port)
+            if self._state.topology.is_active(port_id):
+                return _from_vm_flows(port)
+            return _from_waiting_port(port)
         return []
 
     def _network_flows(self, dpid: int, network_id: str) -> Sequence[Flow | Group]:
@@ -142,7 +150,7 @@ class GrePipeline:
             *(_from_tunnel_flow(port_no, key) for port_no in incoming),
             *_tunnel_flood(key, self._tunnels(dpid, remotes)),
             _not_remote_flow(key),
-            *_local_flood(key, sorted(members[dpid])),
+            *_local_flood(key, topology.active_members(network_id, dpid)),
             _unknown_destination_flow(key),
         ]
 
@@ -152,7 +160,7 @@ class GrePipeline:
         if dpid not in topology.members(network_id) or key is None:
             return []
         locations = sorted(topology.locations(network_id, mac))
-        local = [port_no for at, port_no in locations if at == dpid]
+        local = [i.port_no for i in locations if i.dpid == dpid and topology.is_active(i)]
         tunnels = self._tunnels(dpid, sorted({at for at, _ in locations} - {dpid}))
         flows = []
         if tunnels:
@@ -180,6 +188,11 @@ def _from_vm_flows(port: VMPort) -> list[Flow]:
         PIPELINE.flow(SOURCE, EXACT, own, Reason.FROM_VM, to_network, TUNNEL_OUT),
         PIPELINE.flow(SOURCE, WIDE, any_source, Reason.SPOOFED_SOURCE),
     ]
+
+
+def _from_waiting_port(port: VMPort) -> list[Piece]:
+    announces, rest = Rank(EXACT, Reason.ANNOUNCEMENT), Rank(WIDE, Reason.WAITING)
+    return waiting_pieces(PIPELINE, SOURCE, port, announces, rest)
 
 
 def _from_tunnel_unknown_key_flow(port: TunnelPort) -> Flow:
@@ -219,6 +232,8 @@ def _to_local_mac_flow(key: int, mac: str, ports: Sequence[int]) -> Flow:
 
 
 def _local_flood(key: int, ports: Sequence[int]) -> list[Flow | Group]:
+    if not ports:
+        return []
     group = Group(local_group_id(key), tuple(ports))
     match = Match(tunnel_id=key, eth_dst=MULTICAST)
     actions = [ToGroup(group.group_id)]

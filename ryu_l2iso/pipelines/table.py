@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from ryu_l2iso.pipelines.flow import Action, Flow, Match
 
 COOKIE_MAGIC = 0x6C32 << 48
-COOKIE_APP_MASK = 0xFFFFFFFF << 32
+COOKIE_MAGIC_MASK = 0xFFFF << 48
+"""By these two a flow is ours, also one that another isolation has left behind: only one runs."""
 
 
 class PipelineError(Exception):
@@ -49,7 +50,7 @@ class Pipeline:
         self.reasons = reasons
         self.tables = tuple(tables)
         self.cookie = COOKIE_MAGIC | app << 32
-        self.cookie_mask = 0xFFFF << 48 | COOKIE_APP_MASK
+        self.cookie_mask = COOKIE_MAGIC_MASK | 0xFFFF << 32
         self._by_name = {table.name: table for table in tables}
         if len(self._by_name) < len(tables) or len({t.number for t in tables}) < len(tables):
             raise PipelineError("two tables have one name or one number")
@@ -76,6 +77,9 @@ class Pipeline:
         reason: enum.IntEnum,
         actions: Sequence[Action] = (),
         goto: Table | None = None,
+        *,
+        meter: int | None = None,
+        metadata: int | None = None,
     ) -> Flow:
         """Return a flow; raises PipelineError when its table did not declare what it does."""
         if not match.fields() <= table.matches:
@@ -89,4 +93,6 @@ class Pipeline:
             tuple(actions),
             None if goto is None else goto.number,
             self.cookie | reason,
+            meter,
+            metadata,
         )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import NamedTuple
 
-from ryu_l2iso.state.ports import Port
+from ryu_l2iso.state.ports import Port, VMPort
 from ryu_l2iso.state.subjects import Subject
+from ryu_l2iso.state.values import dpid_to_str
 
 
 class PortChange(NamedTuple):
@@ -17,28 +18,56 @@ class PortChange(NamedTuple):
     new: Port | None
 
 
+class MacRefusal(NamedTuple):
+    """A VM port may not use a MAC, because ``owner`` has it or still waits for it before.
+
+    ``owner`` is the port itself where nobody has the MAC any more, but the switches ``holders``
+    have not confirmed yet that they hold nothing of the network that had it.
+    """
+
+    port: VMPort
+    mac: str
+    owner: VMPort
+    holders: frozenset[int]
+
+    def __str__(self) -> str:
+        port, owner = self.port, self.owner
+        text = f"{_place(port)} in network {port.network_id} may not use MAC {self.mac}: "
+        if owner.id != port.id:
+            return f"{text}{_place(owner)} in network {owner.network_id} does"
+        switches = ", ".join(map(dpid_to_str, sorted(self.holders)))
+        return f"{text}not before it is confirmed to be in no other network any more by {switches}"
+
+
+def _place(port: VMPort) -> str:
+    return f"switch {dpid_to_str(port.dpid)} port {port.port_no} ({port.name})"
+
+
 @dataclass
 class Changes:
     """What is to be looked at again.
 
     ``subjects``: dpid → subjects whose flows may differ; ``tunnels``: switches whose tunnel ports
-    may differ; ``switches``: switches whose registration changed; ``ports``: in order of time.
+    may differ; ``tags``: switches of which the tags of VM ports may; ``switches``: switches whose
+    registration changed; ``ports`` and ``refusals``: in order of time.
     """
 
     subjects: dict[int, set[Subject]] = field(default_factory=dict)
     tunnels: set[int] = field(default_factory=set)
+    tags: set[int] = field(default_factory=set)
     switches: set[int] = field(default_factory=set)
     ports: list[PortChange] = field(default_factory=list)
+    refusals: list[MacRefusal] = field(default_factory=list)
 
     def mark(self, dpid: int, subjects: Iterable[Subject]) -> None:
         """Record that the flows of ``subjects`` on a switch may differ."""
         self.subjects.setdefault(dpid, set()).update(subjects)
 
     def __bool__(self) -> bool:
-        return bool(self.subjects or self.tunnels or self.switches or self.ports)
+        return any(getattr(self, name.name) for name in fields(self))
 
     def take(self) -> Changes:
         """Return what was recorded so far and start anew."""
-        taken = Changes(self.subjects, self.tunnels, self.switches, self.ports)
-        self.subjects, self.tunnels, self.switches, self.ports = {}, set(), set(), []
+        taken = replace(self)
+        vars(self).update(vars(Changes()))
         return taken

@@ -63,6 +63,10 @@ class Networks:
         """Return the key of a network, or None."""
         return self._keys.get(network_id)
 
+    def owner(self, key: int) -> str | None:
+        """Return the network that has this key, or None."""
+        return self._owners.get(key)
+
     def add_key(self, network_id: str, key: int) -> None:
         """Give a network its key; Conflict when either is taken, InvalidValue out of range."""
         if self._check_key(network_id, key):

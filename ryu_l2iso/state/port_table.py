@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from ryu_l2iso.state.changes import Changes, PortChange
 from ryu_l2iso.state.interfaces import Interfaces
+from ryu_l2iso.state.learning import Macs
 from ryu_l2iso.state.networks import Networks
 from ryu_l2iso.state.port_facts import PortFacts
 from ryu_l2iso.state.ports import (
@@ -21,24 +24,33 @@ from ryu_l2iso.state.ports import (
     VMPort,
     is_complete,
 )
-from ryu_l2iso.state.subjects import PortSubject
+from ryu_l2iso.state.subjects import PortSubject, SwitchSubject
 from ryu_l2iso.state.switches import Switches
 from ryu_l2iso.state.topology import Topology
+from ryu_l2iso.state.vlans import Vlans
 
 
 class PortTable:
     """dpid and number → port; a port's kind follows from the facts and from nothing else."""
 
     def __init__(
-        self, networks: Networks, interfaces: Interfaces, switches: Switches, changes: Changes
+        self,
+        networks: Networks,
+        interfaces: Interfaces,
+        switches: Switches,
+        changes: Changes,
+        migration: str,
     ) -> None:
-        self.topology = Topology(changes)
+        self.topology = Topology(changes, migration)
+        self.macs = Macs(self.topology, changes)
+        self.vlans = Vlans()
         self._networks = networks
         self._interfaces = interfaces
         self._switches = switches
         self._changes = changes
         self._facts: dict[int, PortFacts] = {}
         self._ports: dict[PortId, Port] = {}
+        self._events = itertools.count(1)
         # network_id, iface_id and tunnel address → ports whose kind or content hangs on it
         self._by_network: dict[str, set[PortId]] = {}
         self._by_interface: dict[str, set[PortId]] = {}
@@ -84,7 +96,7 @@ class PortTable:
 
     def set_of_port(self, dpid: int, port: OFPort) -> None:
         """Record what OpenFlow says of a port."""
-        self._look_at(dpid, self._of(dpid).set_of_port(port))
+        self._look_at(dpid, self._of(dpid).set_of_port(port, next(self._events)))
 
     def remove_of_port(self, dpid: int, port_no: int) -> None:
         """Record that OpenFlow says that a port is gone."""
@@ -92,7 +104,7 @@ class PortTable:
         self._look_at(dpid, self._of(dpid).remove_of_port(port_no))
 
     def replace_of_ports(self, dpid: int, ports: Iterable[OFPort]) -> None:
-        """Record all ports that OpenFlow knows on a switch."""
+        """Record all ports that OpenFlow knows on a switch; since when they exist is not known."""
         self._look_at(dpid, self._of(dpid).replace_of_ports(ports))
 
     def update_interfaces(self, dpid: int, rows: Mapping[str, InterfaceFact | None]) -> None:
@@ -101,13 +113,36 @@ class PortTable:
         for row in (*rows.values(), *(known.get(name) for name in rows)):
             if row is not None and row.tunnel_remote is not None:
                 self._changes.tunnels.add(dpid)
+            if row is not None and row.iface_id is not None:
+                self._changes.tags.add(dpid)
         self._look_at(dpid, self._of(dpid).update_interfaces(rows))
+
+    def guest_shown(self, port_id: PortId) -> bool:
+        """Record that a guest showed itself at a port; False where none is waited for."""
+        port = self._ports.get(port_id)
+        if not isinstance(port, VMPort) or self.topology.is_active(port_id):
+            return False
+        when = next(self._events)
+        self._of(port_id.dpid).guest_shown(port_id.port_no, when)
+        self._ports[port_id] = port = replace(port, shown=when)
+        self.topology.guest_shown(port)
+        return True
 
     def assign(self, port_id: PortId, assigned: AssignedPort) -> None:
         """Record what REST says of a port."""
         self._changes.tunnels.add(port_id.dpid)
         self._of(port_id.dpid).assign(port_id.port_no, assigned)
         self._look_at(port_id.dpid, {port_id.port_no})
+
+    def retag(self, dpid: int, tags: Mapping[str, int]) -> None:
+        """Record that the tags of ports are about to be set, by name: none is confirmed now."""
+        for name, tag in tags.items():
+            self._look_at(dpid, self._of(dpid).retag(name, tag))
+
+    def tags_are_set(self, dpid: int, names: Iterable[str]) -> None:
+        """Record that the switch has done so: what OVSDB says of these ports' tags is so."""
+        for name in names:
+            self._look_at(dpid, self._of(dpid).tag_is_set(name))
 
     def forget_interfaces(self, dpid: int) -> None:
         """Forget what OVSDB said of a switch's ports."""
@@ -199,22 +234,46 @@ class PortTable:
             key=None if network_id is None else self._networks.key(network_id),
             mac=assigned.mac or row.mac,
             up=port.up,
+            tag=None if self._of(dpid).is_retagged(port.name) else row.tag,
+            vlans=self._of(dpid).vlans(row),
+            since=self._of(dpid).since(port.port_no),
+            shown=self._of(dpid).shown(port.port_no),
         )
 
     def _replace(self, port_id: PortId, old: Port | None, new: Port | None) -> None:
-        if old is not None:
-            self._index(old, add=False)
         if new is None:
             del self._ports[port_id]
         else:
             self._ports[port_id] = new
-            self._index(new, add=True)
+        if not _differ_by_tag(old, new):
+            self._index(port_id.dpid, old, new)
         self._changes.mark(port_id.dpid, [PortSubject(port_id.port_no)])
         self._changes.ports.append(PortChange(old, new))
+        if isinstance(old, VMPort) or isinstance(new, VMPort):
+            self._changes.tags.add(port_id.dpid)
+        for vlan in self.vlans.replace(old, new):
+            owner = self._networks.owner(vlan)
+            waiting = () if owner is None else self._by_network.get(owner, ())
+            self._changes.tags.update(port.dpid for port in waiting)
 
-    def _index(self, port: Port, add: bool) -> None:
-        topology = self.topology
-        if isinstance(port, TunnelPort):
-            (topology.add_tunnel_port if add else topology.remove_tunnel_port)(port)
-        elif isinstance(port, VMPort) and is_complete(port, self._networks.uses_keys):
-            (topology.add_vm_port if add else topology.remove_vm_port)(port)
+    def _index(self, dpid: int, old: Port | None, new: Port | None) -> None:
+        if isinstance(old, TunnelPort):
+            self.topology.remove_tunnel_port(old)
+        if isinstance(new, TunnelPort):
+            self.topology.add_tunnel_port(new)
+        if isinstance(old, ExternalPort) or isinstance(new, ExternalPort):
+            self._changes.mark(dpid, [SwitchSubject()])
+        self.macs.replace(self._complete(old), self._complete(new))
+
+    def _complete(self, port: Port | None) -> VMPort | None:
+        """Return the port if it is a complete VM port."""
+        if isinstance(port, VMPort) and is_complete(port, self._networks.uses_keys):
+            return port
+        return None
+
+
+def _differ_by_tag(old: Port | None, new: Port | None) -> bool:
+    """Tell whether two VM ports are the same but for the VLANs that they are in."""
+    if not isinstance(old, VMPort) or not isinstance(new, VMPort):
+        return False
+    return replace(old, tag=new.tag, vlans=new.vlans) == new

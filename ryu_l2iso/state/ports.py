@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Union
 
 NW_ID_EXTERNAL = "__NW_ID_EXTERNAL__"
@@ -34,6 +34,7 @@ class InterfaceFact:
 
     ``tunnel_remote`` is the remote address of a tunnel interface that we made, else None.
     ``mac`` is ``attached-mac`` when that is the MAC of one station, else None.
+    ``tag`` is the VLAN that the port is in when it is an access port of one, else None.
     """
 
     name: str
@@ -41,6 +42,7 @@ class InterfaceFact:
     iface_id: str | None = None
     mac: str | None = None
     tunnel_remote: str | None = None
+    tag: int | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,15 @@ class AssignedPort:
 
 @dataclass(frozen=True)
 class VMPort:
-    """A port with a VM behind it; what is not known yet is None."""
+    """A port with a VM behind it; what is not known yet is None.
+
+    ``tag`` is the VLAN that the switch has confirmed to have put the port in; ``vlans`` are all
+    that it may be in, while a change is not confirmed.
+
+    ``since`` says which of two ports came first: it is higher for the later one, and 0 for ports
+    that were there when their switches connected.  ``shown`` says at which of two ports a guest
+    showed itself last: it is higher there, and 0 where no guest was looked for.
+    """
 
     dpid: int
     port_no: int
@@ -69,6 +79,10 @@ class VMPort:
     key: int | None
     mac: str | None
     up: bool
+    tag: int | None = None
+    vlans: frozenset[int] = frozenset()
+    since: int = field(default=0, compare=False)
+    shown: int = field(default=0, compare=False)
 
     @property
     def id(self) -> PortId:
@@ -93,6 +107,11 @@ class ExternalPort:
     dpid: int
     port_no: int
     name: str
+
+    @property
+    def id(self) -> PortId:
+        """Return where the port is."""
+        return PortId(self.dpid, self.port_no)
 
 
 Port = Union[VMPort, TunnelPort, ExternalPort]

@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ryu_l2iso.exceptions import Conflict, NotFound
+from ryu_l2iso.state.announcements import is_announcement
 from ryu_l2iso.state.changes import Changes
 from ryu_l2iso.state.interfaces import NETWORK_ID, PORTS, Interfaces
+from ryu_l2iso.state.locations import ACTIVATE
 from ryu_l2iso.state.networks import Networks
 from ryu_l2iso.state.port_table import PortTable
 from ryu_l2iso.state.ports import (
@@ -30,17 +32,23 @@ class State:
     """Facts and what follows from them, for the whole fleet.
 
     The parts may be read at will; what has consequences elsewhere is changed through the methods
-    here and through `ports`.
+    here and through `ports` and `macs`.
     """
 
-    def __init__(self, key_range: KeyRange | None = None) -> None:
-        """Take ``key_range`` from the isolation in force; None where it uses no key."""
+    def __init__(self, key_range: KeyRange | None = None, migration: str = ACTIVATE) -> None:
+        """Take ``key_range`` from the isolation in force; None where it uses no key.
+
+        ``migration`` is `ACTIVATE` or `DUPLICATE` (`ryu_l2iso.state.locations`).
+        """
         self.changes = Changes()
         self.networks = Networks(key_range)
         self.interfaces = Interfaces()
         self.switches = Switches()
-        self.ports = PortTable(self.networks, self.interfaces, self.switches, self.changes)
+        self.ports = PortTable(
+            self.networks, self.interfaces, self.switches, self.changes, migration
+        )
         self.topology = self.ports.topology
+        self.macs = self.ports.macs
 
     # -- networks and keys -------------------------------------------------------------------
 
@@ -188,6 +196,7 @@ class State:
         for name in self.switches.names(dpid):
             self.remove_switch_value(dpid, name)
         self.switches.remove(dpid)
+        self.macs.holds_only(dpid, ())
         self.ports.forget_interfaces(dpid)
         self.changes.switches.add(dpid)
 
@@ -215,6 +224,22 @@ class State:
         """Return the VM ports of an interface; raises NotFound when the interface is unknown."""
         self.interface_names(iface_id)
         return self.ports.of_interface(iface_id)
+
+    def guest_shown(self, port_id: PortId) -> bool:
+        """Record that a guest showed itself at a port; tell whether the port waited for it.
+
+        It is active from then on; see `ryu_l2iso.state.locations`.
+        """
+        return self.ports.guest_shown(port_id)
+
+    def guest_announced(self, port_id: PortId, frame: bytes) -> bool:
+        """Take a frame of a port; tell whether it is from a guest that the port waited for.
+
+        The port is active from then on.  Any bytes are taken.
+        """
+        port = self.ports.get(port_id)
+        mac = port.mac if isinstance(port, VMPort) else None
+        return mac is not None and is_announcement(frame, mac) and self.guest_shown(port_id)
 
     def add_interface_value(self, iface_id: str, name: str, value: str) -> None:
         """Register a value of an interface; raises Conflict when there is one."""

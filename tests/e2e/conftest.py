@@ -20,9 +20,12 @@ def _requirements() -> None:
 
 @pytest.fixture(scope="module")
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
-    """Yield the demo's lab, wired by the controller; its logs stay when a test has failed."""
+    """Yield the demo's lab, wired by the controller; its logs stay when a test has failed.
+
+    A module may set ISOLATION.
+    """
     failed_before = request.session.testsfailed
-    with Lab() as made:
+    with Lab(isolation=getattr(request.module, "ISOLATION", "gre")) as made:
         print(f"logs, if a test fails: {made.directory}")
         made.keep_logs = True
         demo.start(made)

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 
+from ryu_l2iso.lab import matrix
 from ryu_l2iso.lab.frames import Kind, Seen, Token, probe_frame
 from ryu_l2iso.lab.station import Stations
+from ryu_l2iso.lab.topology import Lab
 from ryu_l2iso.lab.vm import VM
+
+TOKEN = Token(0, Kind.SPOOFED, 0, 0)
 
 QUIET = 0.2
 """Seconds without a packet after which nothing more is expected."""
+
+
+@contextlib.contextmanager
+def unplugged(lab: Lab, vms: Iterable[VM]) -> Iterator[None]:
+    """Have VMs unplugged for a while; wait until all is wired again."""
+    out = list(vms)
+    for vm in out:
+        vm.unplug()
+    try:
+        yield
+    finally:
+        for vm in out:
+            vm.plug()
+        matrix.wait_until_wired(lab.vms)
 
 
 def _settle(stations: Stations) -> None:
@@ -28,8 +47,14 @@ def ping_answered(source: VM, destination: VM, deadline: float = 1.0) -> bool:
 
 def send(source: VM, frame_source: str, frame_destination: str, watched: Sequence[VM]) -> list[str]:
     """Send one frame from a VM; return the names of the ``watched`` VMs where it arrived."""
-    token = Token(0, Kind.SPOOFED, 0, 0)
+    frame = probe_frame(frame_destination, frame_source, TOKEN)
+    return send_frames(source, [frame], watched)
+
+
+def send_frames(source: VM, frames: Sequence[bytes], watched: Sequence[VM]) -> list[str]:
+    """Send frames with TOKEN from a VM; return the names of the VMs where any of them arrived."""
     with Stations([source, *watched]) as stations:
-        stations.all[0].send_frame(probe_frame(frame_destination, frame_source, token))
+        for frame in frames:
+            stations.all[0].send_frame(frame)
         _settle(stations)
-        return sorted(watched[place - 1].name for place, _ in stations.seen)
+        return sorted({watched[place - 1].name for place, _ in stations.seen if place})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
 
 from ryu_l2iso.lab import matrix
 from ryu_l2iso.lab.flows import dump_flows
@@ -14,21 +13,7 @@ from ryu_l2iso.lab.station import Capture
 from ryu_l2iso.lab.topology import Lab
 from ryu_l2iso.lab.vm import VM
 from ryu_l2iso.pipelines.gre import PIPELINE, Reason
-from tests.e2e.probing import ping_answered, send
-
-
-@contextlib.contextmanager
-def unplugged(lab: Lab, vms: Iterable[VM]) -> Iterator[None]:
-    """Have VMs unplugged for a while; wait until all is wired again."""
-    out = list(vms)
-    for vm in out:
-        vm.unplug()
-    try:
-        yield
-    finally:
-        for vm in out:
-            vm.plug()
-        matrix.wait_until_wired(lab.vms)
+from tests.e2e.probing import ping_answered, send, unplugged
 
 
 def remotes(node: Node) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -142,12 +143,13 @@ def test_nothing_remains_of_a_lab_that_could_not_be_built() -> None:
     ("arguments", "rule"),
     [
         ({"nodes": 0}, "nodes: 1 to 100"),
+        ({"isolation": "vxlan"}, "isolation: gre or vlan or mac"),
         ({"networks": 9}, "networks: 1 to 8"),
         ({"nodes": 100, "vms": 3}, "VMs of a network: 1 to 250"),
     ],
 )
 def test_a_lab_that_has_no_addresses_for_all_is_refused(
-    arguments: dict[str, int], rule: str
+    arguments: dict[str, Any], rule: str
 ) -> None:
     with pytest.raises(LabError, match=rule):
         Lab(**arguments)

@@ -62,6 +62,33 @@ def test_demo_prints_everything_and_ends_0() -> None:
     assert "not ours" not in printed
 
 
+@pytest.mark.parametrize(
+    ("isolation", "part"),
+    [("vlan", "from_external: in_port=eth1 => NORMAL"), ("mac", "table destination: ")],
+)
+def test_demo_of_the_other_isolations_ends_0(isolation: str, part: str) -> None:
+    process = start(["demo", "--isolation", isolation, "--nodes", "2", "--vms", "1"])
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, printed
+    assert "8 ordered pairs of two networks: 0 reached (expected 0)" in printed
+    assert part in printed
+    assert "== Tunnels" not in printed
+    assert "not ours" not in printed
+
+
+def test_migrate_with_duplicate_sends_to_both_places_and_prints_what_was_lost() -> None:
+    process = start(["migrate", "--networks", "1", "--migration", "duplicate"])
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, printed
+    for peer, at in (("red2", "source"), ("red3", "destination"), ("red5", "third node")):
+        assert re.search(rf"^{peer} -> red1 +{at} ", printed, re.MULTILINE), printed
+        assert re.search(rf"^red1 -> {peer} +{at} ", printed, re.MULTILINE), printed
+    both = re.search(r"^packets that came to both places: (\d+)$", printed, re.MULTILINE)
+    assert both is not None
+    assert int(both[1]) > 100, printed
+    assert "isolation matrix after it: as it must be" in printed
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_up_stays_until_it_is_told_to_end_and_leaves_nothing(number: signal.Signals) -> None:
     process = start(["up", "--nodes", "2", "--vms", "1"])

@@ -9,10 +9,11 @@ from types import TracebackType
 from typing import Any, ClassVar
 
 from ryu_l2iso import framework
+from ryu_l2iso.apps.isolation import REPLIES
 from ryu_l2iso.framework import ofp_event
 from ryu_l2iso.openflow.fleet import Fleet
 from ryu_l2iso.openflow.programmer import Programmer
-from ryu_l2iso.pipelines.flow import Flow, Group
+from ryu_l2iso.pipelines.flow import Piece
 from ryu_l2iso.state.subjects import Subject
 from tests.functional.ovs import DEADLINE, wait_until
 
@@ -27,7 +28,7 @@ class TableSource:
     cookie_mask = MASK
 
     def __init__(self) -> None:
-        self.table: dict[Subject, Sequence[Flow | Group]] = {}
+        self.table: dict[Subject, Sequence[Piece]] = {}
         self.port_numbers: Container[int] = range(1, 2**32)
 
     def subjects(self, dpid: int) -> list[Subject]:
@@ -38,7 +39,7 @@ class TableSource:
         """Return the numbers of the ports that every switch has."""
         return self.port_numbers
 
-    def desired(self, dpid: int, subject: Subject) -> Sequence[Flow | Group]:
+    def desired(self, dpid: int, subject: Subject) -> Sequence[Piece]:
         """Return what stands in the table."""
         return self.table.get(subject, ())
 
@@ -64,10 +65,7 @@ class FleetApp(framework.BaseApp):
         elif ev.datapath.id is not None:
             self.fleet.disconnected(ev.datapath)
 
-    @framework.set_ev_cls(ofp_event.EventOFPBundleCtrlMsg, framework.MAIN_DISPATCHER)
-    @framework.set_ev_cls(ofp_event.EventOFPErrorMsg, framework.MAIN_DISPATCHER)
-    @framework.set_ev_cls(ofp_event.EventOFPFlowStatsReply, framework.MAIN_DISPATCHER)
-    @framework.set_ev_cls(ofp_event.EventOFPGroupDescStatsReply, framework.MAIN_DISPATCHER)
+    @framework.set_ev_cls(REPLIES, framework.MAIN_DISPATCHER)
     def on_message(self, ev: Any) -> None:
         """Handle a reply."""
         self.fleet.received(ev.msg)

@@ -136,6 +136,11 @@ class OVS:
         """Return the groups of a bridge, sorted, as ``str(group)`` prints them."""
         return sorted(self._dump("dump-groups", bridge, "--no-names"))
 
+    def meters(self, bridge: str) -> list[str]:
+        """Return the meters of a bridge, sorted, as ``str(meter)`` prints them."""
+        dump = " ".join(self._dump("dump-meters", bridge)).replace("bands= ", "bands=")
+        return sorted(f"meter={text.strip()}" for text in dump.split("meter=")[1:])
+
     def _dump(self, command: str, bridge: str, *options: str) -> list[str]:
         lines = self.ofctl(*options, command, bridge).splitlines()
         return [line.strip() for line in lines if "_REPLY" not in line and " reply " not in line]

@@ -143,12 +143,12 @@ class RealCloud:
         """Tell the controller alone to which network an interface belongs."""
         self.rest("PUT", f"/quantum/ports/{iface_id}/keys/network_id/{network_id}")
 
-    def plug(self, node: Node, port_no: int, network_id: str, mac: str) -> None:
+    def plug(self, node: Node, port_no: int, network_id: str, mac: str, iface_id: str = "") -> None:
         """Plug a VM and register its interface.
 
         Open vSwitch gives low numbers to tunnel ports: take 100 and more for those of VMs.
         """
-        iface_id = f"iface-{node.dpid}-{port_no}"
+        iface_id = iface_id or f"iface-{node.dpid}-{port_no}"
         self.cloud.plug(node.dpid, port_no, network_id, mac, iface_id)
         ids = _settings({"iface-id": iface_id, "attached-mac": mac})
         given = node.ovs.add_port(BRIDGE, f"tap{port_no}", f"ofport_request={port_no}", *ids)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -202,6 +203,7 @@ def test_help_names_the_options_of_ryu_manager() -> None:
         (["quantum_adapter", "ryu_l2iso.apps.nosuch"], ["unknown application", "apps.nosuch"]),
         (["ryu_l2iso.config"], ["no application class"]),
         (["rest", "--nosuch"], ["--nosuch"]),
+        (["--isolation", "vxlan"], ["isolation", "vxlan"]),
         (["rest", "--wsapi-port", "many"], ["wsapi", "many"]),
         (["rest", "--wsapi-port", "70000"], ["70000"]),
         (["rest", "--config-file", "/nonexistent/file"], ["/nonexistent/file"]),
@@ -257,6 +259,40 @@ def test_an_app_that_fails_to_start_ends_the_manager(tmp_path: Path, verbose: bo
         log = controller.log()
     assert log.splitlines()[-1] == "l2iso-manager: error: RuntimeError: no such luck"
     assert ("Traceback" in log) == verbose
+
+
+@pytest.mark.parametrize(
+    "apps",
+    [
+        ("simple_vlan", "gre_tunnel"),
+        ("gre_tunnel", "mac_isolation"),
+        ("--isolation=mac", "simple_vlan"),
+    ],
+)
+def test_a_second_isolation_app_is_refused(apps: tuple[str, ...]) -> None:
+    with Controller(*apps) as controller:
+        assert controller.process.wait(DEADLINE) == 1
+        last = controller.log().splitlines()[-1]
+    assert re.fullmatch("l2iso-manager: error: \\w+ cannot run beside \\w+: load one of them", last)
+
+
+@pytest.mark.parametrize(
+    ("isolation", "apps"),
+    [
+        ("gre", {"apps.quantum_adapter", "apps.tunnel_port_updater", "apps.gre_tunnel", "rest"}),
+        ("vlan", {"apps.quantum_adapter", "apps.simple_vlan", "rest"}),
+        ("mac", {"apps.quantum_adapter", "apps.mac_isolation", "rest"}),
+    ],
+)
+def test_an_isolation_stands_for_its_apps(tmp_path: Path, isolation: str, apps: set[str]) -> None:
+    path = tmp_path / "manager.conf"
+    path.write_text(f"[DEFAULT]\nisolation = {isolation}\n")
+    with Controller(options=("--config-file", str(path))) as controller:
+        controller.wait_for_log("REST server listens")
+        first = controller.log().splitlines()[0]
+    assert {f"ryu_l2iso.{app}" for app in apps} == set(
+        first.partition(": l2iso-manager ")[2].split()[3:]
+    )
 
 
 def test_an_app_with_a_fault_is_refused_in_one_line(tmp_path: Path) -> None:

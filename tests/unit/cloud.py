@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ryu_l2iso.pipelines.tunnels import desired_tunnels
 from ryu_l2iso.state.interfaces import NETWORK_ID
+from ryu_l2iso.state.locations import ACTIVATE
 from ryu_l2iso.state.ports import InterfaceFact, OFPort, VMPort
 from ryu_l2iso.state.state import State
 from ryu_l2iso.state.switches import TUNNEL_ADDR
@@ -16,8 +19,8 @@ FIRST_TUNNEL_PORT_NO = 1000
 class Cloud:
     """A state, and short words for what happens in a cloud."""
 
-    def __init__(self) -> None:
-        self.state = State(GRE_KEYS)
+    def __init__(self, migration: str = ACTIVATE, keys: KeyRange = GRE_KEYS) -> None:
+        self.state = State(keys, migration)
         self._next_tunnel_port_no: dict[int, int] = {}
 
     def network(self, network_id: str, key: int) -> None:
@@ -37,6 +40,11 @@ class Cloud:
         row = InterfaceFact(name, port_no, iface_id, mac)
         self.state.ports.update_interfaces(dpid, {name: row})
         self.state.ensure_interface_value(iface_id, NETWORK_ID, network_id)
+
+    def tag(self, dpid: int, port_no: int, tag: int | None) -> None:
+        """Have OVSDB say which tag a plugged port has."""
+        row = self.state.ports.facts(dpid).interfaces[f"tap{port_no}"]
+        self.state.ports.update_interfaces(dpid, {row.name: replace(row, tag=tag)})
 
     def unplug(self, dpid: int, port_no: int) -> None:
         """Unplug what is plugged at a port."""

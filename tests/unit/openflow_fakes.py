@@ -9,7 +9,7 @@ from typing import Callable
 from ryu_l2iso.exceptions import SwitchError
 from ryu_l2iso.openflow.connection import Connection
 from ryu_l2iso.openflow.plan import Contents, Plan
-from ryu_l2iso.openflow.wire import InstalledFlow, InstalledGroup
+from ryu_l2iso.openflow.wire import InstalledFlow, InstalledGroup, InstalledMeter
 from ryu_l2iso.pipelines.flow import Flow, Group, Match, Output, ToGroup
 from ryu_l2iso.state.subjects import NetworkSubject, PortSubject, Subject
 
@@ -67,6 +67,9 @@ class Switch(Connection):
     def read_groups(self, deadline: float) -> list[InstalledGroup]:
         self.after_read()
         return list(self.holds.groups.values())
+
+    def read_meters(self, deadline: float) -> list[InstalledMeter]:
+        return list(self.holds.meters.values())
 
     def apply(self, plan: Plan, deadline: float) -> None:
         self.plans.append(plan)

@@ -1,4 +1,7 @@
-"""The same facts give the same flows, in whatever order they come, with repeats and removals."""
+"""The same facts give the same flows, in whatever order they come, with repeats and removals.
+
+With ``migration = activate`` the order of two locations is a fact of its own: see test_locations.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from ryu_l2iso.pipelines.flow import Flow, Group
 from ryu_l2iso.pipelines.gre import GrePipeline
 from ryu_l2iso.pipelines.tunnels import desired_tunnels
 from ryu_l2iso.state.interfaces import NETWORK_ID
+from ryu_l2iso.state.locations import DUPLICATE
 from ryu_l2iso.state.ports import InterfaceFact, OFPort
 from ryu_l2iso.state.state import State
 from ryu_l2iso.state.subjects import Subject
@@ -37,7 +41,7 @@ Installed = dict[int, dict[Subject, frozenset[str]]]
 class World:
     """A state, the rows as written so far, and flows kept up to date from the marks alone."""
 
-    state: State = field(default_factory=lambda: State(GRE_KEYS))
+    state: State = field(default_factory=lambda: State(GRE_KEYS, DUPLICATE))
     rows: dict[tuple[int, str], InterfaceFact] = field(default_factory=dict)
     installed: Installed = field(default_factory=dict)
     tunnels: dict[int, set[str]] = field(default_factory=dict)

@@ -5,33 +5,77 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ryu_l2iso.pipelines import gre
+import pytest
+
+from ryu_l2iso.pipelines import gre, mac, vlan
+from ryu_l2iso.pipelines.table import Pipeline
+from ryu_l2iso.state.ports import NW_ID_EXTERNAL, OFPort, PortId
 from tests.unit.cloud import Cloud
 from tests.unit.evaluator import Evaluator
+from tests.unit.mac_cloud import MacCloud
 
 DOCS = Path(__file__).parents[2] / "docs"
-PIPELINE_PAGE = (DOCS / "pipeline-gre.rst").read_text(encoding="utf-8")
+PIPELINES = {"gre": gre.PIPELINE, "mac": mac.PIPELINE, "vlan": vlan.PIPELINE}
 
 
-def test_every_table_and_its_purpose_stand_in_the_pipeline_page_and_no_others() -> None:
-    told = re.findall(r"^Table (\w+)\n-+\n\n(.+)\n\nMiss: (.+)$", PIPELINE_PAGE, re.MULTILINE)
-    assert told == [(t.name, t.purpose, t.miss) for t in gre.PIPELINE.tables]
+def page(name: str) -> str:
+    """Return the text of the page of a pipeline."""
+    return (DOCS / f"pipeline-{name}.rst").read_text(encoding="utf-8")
 
 
-def test_every_reason_stands_in_the_pipeline_page_with_its_cookie() -> None:
+def test_every_pipeline_has_its_page() -> None:
+    assert {path.stem for path in DOCS.glob("pipeline-*")} == {f"pipeline-{n}" for n in PIPELINES}
+    assert len({pipeline.app for pipeline in PIPELINES.values()}) == len(PIPELINES)
+
+
+@pytest.mark.parametrize(("name", "pipeline"), PIPELINES.items())
+def test_every_table_and_its_purpose_stand_in_the_page_and_no_others(
+    name: str, pipeline: Pipeline
+) -> None:
+    told = re.findall(r"^Table (\w+)\n-+\n\n(.+)\n\nMiss: (.+)$", page(name), re.MULTILINE)
+    assert told == [(t.name, t.purpose, t.miss) for t in pipeline.tables]
+
+
+@pytest.mark.parametrize(("name", "pipeline"), PIPELINES.items())
+def test_every_reason_stands_in_the_page_with_its_cookie(name: str, pipeline: Pipeline) -> None:
     told = {
-        (int(number, 16), name)
-        for number, name in re.findall(r"``([0-9a-f]{2})`` ([A-Z_]+)", PIPELINE_PAGE)
+        (int(number, 16), reason)
+        for number, reason in re.findall(r"``([0-9a-f]{2})`` ([A-Z_]+)", page(name))
     }
-    assert told == {(reason.value, reason.name) for reason in gre.Reason}
+    assert told == {(reason.value, reason.name) for reason in pipeline.reasons}
 
 
-def test_the_dump_in_the_pipeline_page_is_what_a_switch_holds() -> None:
+def dump(name: str) -> list[str]:
+    """Return the flows that stand in the page of a pipeline."""
+    return sorted(re.findall(r"^  (cookie=.+)$", page(name), re.MULTILINE))
+
+
+def test_the_dump_in_the_page_of_gre_is_what_a_switch_holds() -> None:
     cloud = Cloud()
     cloud.network("red", 42)
     for dpid in (1, 2):
         cloud.switch(dpid)
         cloud.plug(dpid, dpid, "red", f"fa:16:3e:00:00:0{dpid}")
     cloud.update_tunnels()
-    told = re.findall(r"^  (cookie=.+)$", PIPELINE_PAGE, re.MULTILINE)
-    assert sorted(told) == Evaluator(cloud.state).flows(1)
+    assert dump("gre") == Evaluator(cloud.state).flows(1)
+
+
+def test_the_dump_in_the_page_of_vlan_is_what_a_switch_holds() -> None:
+    cloud = Cloud(keys=vlan.KEYS)
+    cloud.network("red", 42)
+    cloud.plug(1, 1, "red", "fa:16:3e:00:00:01")
+    cloud.tag(1, 1, 42)
+    cloud.state.ports.set_of_port(1, OFPort(9, "eth1", up=True))
+    cloud.state.ensure_port(NW_ID_EXTERNAL, PortId(1, 9))
+    pipeline = vlan.VlanPipeline(cloud.state)
+    flows = [flow for s in pipeline.subjects(1) for flow in pipeline.desired(1, s)]
+    assert dump("vlan") == sorted(map(str, flows))
+
+
+def test_the_dump_in_the_page_of_mac_is_what_a_switch_holds() -> None:
+    cloud = MacCloud()
+    cloud.networks("red")
+    for dpid in (1, 2):
+        cloud.uplink(dpid)
+        cloud.plug(dpid, dpid, "red", f"fa:16:3e:00:00:0{dpid}")
+    assert dump("mac") == cloud.evaluator().flows(1)

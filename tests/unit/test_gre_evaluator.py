@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from ryu_l2iso.state.locations import ACTIVATE, DUPLICATE
 from ryu_l2iso.state.ports import PortId, VMPort
 from tests.unit.cloud import Cloud
 from tests.unit.evaluator import Evaluator, Packet
@@ -28,7 +29,12 @@ PLUGGED = [
 
 @pytest.fixture
 def cloud() -> Cloud:
-    built = Cloud()
+    return wired()
+
+
+def wired(migration: str = ACTIVATE) -> Cloud:
+    """Return a cloud with both networks on three switches."""
+    built = Cloud(migration)
     built.network("red", 10)
     built.network("blue", 20)
     for dpid in (1, 2, 3):
@@ -104,7 +110,8 @@ def test_an_incomplete_or_unknown_port_neither_sends_nor_receives(cloud: Cloud) 
     assert PortId(1, 9) not in arrived
 
 
-def test_while_an_interface_has_two_locations_both_get_its_packets(cloud: Cloud) -> None:
+def test_with_duplicate_both_locations_get_its_packets() -> None:
+    cloud = wired(DUPLICATE)
     moving = "fa:16:3e:00:00:04"
     cloud.plug(2, 9, "red", moving, "iface-3-1")
     cloud.update_tunnels()
@@ -120,7 +127,8 @@ def test_while_an_interface_has_two_locations_both_get_its_packets(cloud: Cloud)
     assert arrived == Counter([PortId(2, 9)])
 
 
-def test_two_locations_on_one_switch_both_get_its_packets(cloud: Cloud) -> None:
+def test_with_duplicate_two_locations_on_one_switch_both_get_its_packets() -> None:
+    cloud = wired(DUPLICATE)
     cloud.plug(1, 9, "red", "fa:16:3e:00:00:02", "iface-1-2")
     evaluator = Evaluator(cloud.state)
     arrived = evaluator.send(PortId(2, 1), Packet("fa:16:3e:00:00:03", "fa:16:3e:00:00:02"))

@@ -12,14 +12,18 @@ from ryu_l2iso.lab.frames import (
     Kind,
     Seen,
     Token,
+    arp_request,
     echo_request4,
     echo_request6,
     find_token,
+    neighbour_advertisement,
     parse_gre,
     probe_frame,
     recognise,
+    reverse_arp,
 )
 from ryu_l2iso.lab.shell import LabError
+from ryu_l2iso.state.announcements import is_announcement
 
 TOKEN = Token(7, Kind.UNICAST, 3, 65535)
 ETHERNET = bytes(12)
@@ -85,3 +89,29 @@ def test_another_gre_header_is_refused() -> None:
 @pytest.mark.parametrize("frame", [b"short", ipv4(17, bytes(8)), ipv6(bytes(8))])
 def test_what_is_no_gre_packet_is_none(frame: bytes) -> None:
     assert parse_gre(frame) is None
+
+
+def test_what_a_guest_announces_itself_by() -> None:
+    mac = "fa:16:3e:00:00:01"
+    rarp = reverse_arp(mac)
+    assert rarp[:14].hex() == "fffffffffffffa163e0000018035"
+    assert rarp[14:42].hex() == "0001080006040003" + "fa163e00000100000000" * 2
+    garp = arp_request(mac, "10.0.0.1", "10.0.0.1")
+    assert garp[14:42].hex() == (
+        "0001080006040001" + "fa163e0000010a000001" + "0000000000000a000001"
+    )
+    advertisement = neighbour_advertisement(mac, "fd00::1")
+    assert advertisement[:14].hex() == "333300000001fa163e00000186dd"
+    for frame in (rarp, garp, advertisement):
+        assert is_announcement(frame, mac)
+    assert not is_announcement(arp_request(mac, "10.0.0.1", "10.0.0.2"), mac)
+
+
+def test_the_checksum_of_a_neighbour_advertisement_adds_up() -> None:
+    packet = neighbour_advertisement("fa:16:3e:00:00:01", "fd00::1")[14:]
+    pseudo = packet[8:40] + struct.pack("!II", len(packet) - 40, 58)
+    words = struct.unpack(f"!{(len(packet) - 8 + 8) // 2}H", pseudo + packet[40:])
+    total = sum(words)
+    while total > 0xFFFF:
+        total = (total & 0xFFFF) + (total >> 16)
+    assert total == 0xFFFF

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, Callable
 
@@ -12,12 +13,19 @@ from ryu_l2iso.exceptions import SwitchError
 from ryu_l2iso.framework import hub
 from ryu_l2iso.openflow import wire
 from ryu_l2iso.openflow.connection import Connection
-from ryu_l2iso.openflow.plan import Plan
-from ryu_l2iso.pipelines.flow import Flow, Group, Match, Output
+from ryu_l2iso.openflow.plan import MeterKey, Plan
+from ryu_l2iso.pipelines.flow import Flow, Group, Match, Meter, Output
 
 FLOW = Flow(1, 5, Match(in_port=1), (Output(2),), None, 9)
 OLD = FLOW._replace(priority=4)
-PLAN = Plan((Group(1, (1,)),), (Group(2, (2,)),), (OLD,), (FLOW,), (3,))
+PLAN = Plan(
+    groups_to_add=(Group(1, (1,)),),
+    groups_to_modify=(Group(2, (2,)),),
+    flows_to_delete=(OLD,),
+    flows_to_add=(FLOW,),
+    groups_to_delete=(3,),
+)
+METERS = Plan((Meter(4, 10, 20),), (Meter(5, 10, 20),), meters_to_delete=(MeterKey(6),))
 
 
 class Datapath:
@@ -100,6 +108,52 @@ def test_plan_is_one_bundle_in_order() -> None:
         wire.pack_bundle_add(1, wire.pack_group_delete(3, 6)),
         wire.pack_bundle_control(1, wire.COMMIT_REQUEST, 7),
     ]
+
+
+def test_meters() -> None:
+    entry = struct.pack("!HHIHHII4x", 24, 6, 4, 1, 16, 10, 20)
+    connection = Connection(Datapath())
+    answer(connection, stats(1, entry, kind=10))
+    assert connection.read_meters(5.0) == [Meter(4, 10, 20)]
+
+
+def barrier(xid: int) -> bytes:
+    """Return the reply to a barrier request."""
+    return struct.pack("!BBHI", 5, wire.BARRIER_REPLY, 8, xid)
+
+
+def test_meters_are_made_before_the_bundle_and_deleted_after_it() -> None:
+    datapath = Datapath()
+    connection = Connection(datapath)
+
+    def give() -> None:
+        for reply in (barrier(4), committed(7), barrier(10)):
+            connection.received(SimpleNamespace(buf=reply))
+            hub.sleep(0)
+            hub.sleep(0)
+
+    hub.spawn(give)
+    connection.apply(replace(METERS, flows_to_add=PLAN.flows_to_add), 5.0)
+    assert split(b"".join(datapath.sent)) == [
+        wire.pack_meter_add(Meter(4, 10, 20), 2),
+        wire.pack_meter_modify(Meter(5, 10, 20), 3),
+        wire.pack_barrier_request(4),
+        wire.pack_bundle_control(1, wire.OPEN_REQUEST, 5),
+        wire.pack_bundle_add(1, wire.pack_flow_add(FLOW, 6)),
+        wire.pack_bundle_control(1, wire.COMMIT_REQUEST, 7),
+        wire.pack_meter_delete(6, 9),
+        wire.pack_barrier_request(10),
+    ]
+
+
+@pytest.mark.parametrize(("xid", "what"), [(2, "adding meter=4"), (3, "changing meter=5")])
+def test_a_refused_meter_ends_the_plan(xid: int, what: str) -> None:
+    datapath = Datapath()
+    connection = Connection(datapath)
+    answer(connection, refusal(xid), barrier(4))
+    with pytest.raises(SwitchError, match=f"its meters: .*{what}"):
+        connection.apply(replace(METERS, flows_to_add=PLAN.flows_to_add), 5.0)
+    assert len(split(b"".join(datapath.sent))) == 3
 
 
 def test_large_plan_goes_in_chunks_of_whole_messages() -> None:

@@ -7,9 +7,9 @@ from typing import Union
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ryu_l2iso.openflow.plan import Contents, Key, Plan, compare, key_of
-from ryu_l2iso.openflow.wire import OpaqueFlow, OpaqueGroup
-from ryu_l2iso.pipelines.flow import Flow, Group, Match, Output, ToGroup
+from ryu_l2iso.openflow.plan import Contents, Key, MeterKey, Plan, compare, key_of, stale_flows
+from ryu_l2iso.openflow.wire import OpaqueFlow, OpaqueGroup, OpaqueMeter
+from ryu_l2iso.pipelines.flow import NORMAL, Flow, Group, Match, Meter, Output, ToGroup
 
 COOKIE = 1
 
@@ -75,6 +75,26 @@ def test_group_that_a_stray_refers_to_stays() -> None:
     installed = Contents.of([flow(1, group=5), flow(2, group=5), Group(5, (1,))])
     plan = compare(NOTHING, installed, {flow(1).id, 5}, False)
     assert plan == Plan(flows_to_delete=(flow(1, group=5),), held=1)
+
+
+def test_meters_are_handled_as_groups_are() -> None:
+    metered = flow(1)._replace(meter=5)
+    desired = Contents.of([metered, Meter(5, 10, 20)])
+    plan = compare(desired, NOTHING, set(), False)
+    assert plan == Plan(meters_to_add=(Meter(5, 10, 20),), flows_to_add=(metered,))
+    assert (plan.meter_mods, bool(plan)) == (1, True)
+    for other in (Meter(5, 1, 1), OpaqueMeter(5)):
+        installed = Contents.of([metered, other, Meter(6, 1, 1)])
+        plan = compare(desired, installed, set(), True)
+        assert plan == Plan(meters_to_modify=(Meter(5, 10, 20),))
+        installed.apply(plan)
+        assert installed == Contents.of([metered, Meter(5, 10, 20), Meter(6, 1, 1)])
+    plan = compare(NOTHING, installed, {MeterKey(5), metered.id}, False)
+    assert plan == Plan(flows_to_delete=(metered,), meters_to_delete=(MeterKey(5),))
+    installed.apply(plan)
+    assert installed == Contents.of([Meter(6, 1, 1)])
+    part = desired.part([MeterKey(5), MeterKey(6)])
+    assert part == Contents.of([Meter(5, 10, 20)])
 
 
 def test_groups_of_others_are_never_deleted() -> None:
@@ -144,3 +164,13 @@ def test_no_flow_ever_refers_to_a_group_that_is_not_there(
 def with_groups(some: list[Piece]) -> Contents:
     """Return the pieces, and every group that a flow of them refers to."""
     return Contents.of([*(Group(number, (1,)) for number in range(1, 7)), *some])
+
+
+def test_a_flow_is_stale_that_names_a_port_which_is_gone() -> None:
+    """The learning switch is a port by its number only, and always there."""
+    installed = Contents.of(
+        [flow(1, 2), flow(2, 9), flow(3, group=5), flow(4, group=6), flow(5, NORMAL), flow(9)]
+        + [Group(5, (1, 9)), OpaqueGroup(6)]
+    )
+    stale = {flow(2).id, flow(3).id, flow(9).id}
+    assert stale_flows(installed, range(1, 6)) == stale

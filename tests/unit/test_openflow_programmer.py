@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Callable
 
 import pytest
@@ -12,8 +12,8 @@ from ryu_l2iso.exceptions import SwitchError
 from ryu_l2iso.framework import hub
 from ryu_l2iso.openflow import programmer as programmer_module
 from ryu_l2iso.openflow.plan import Contents, Plan
-from ryu_l2iso.openflow.programmer import FIRST_PAUSE, LONGEST_PAUSE, Programmer
-from ryu_l2iso.pipelines.flow import Flow, Group, Match, ToGroup
+from ryu_l2iso.openflow.programmer import FIRST_PAUSE, LONGEST_PAUSE, Programmer, Watcher
+from ryu_l2iso.pipelines.flow import Flow, Group, Match, Meter, ToGroup
 from ryu_l2iso.state.subjects import PortSubject, Subject
 from tests.unit.openflow_fakes import (
     DPID,
@@ -71,6 +71,66 @@ def test_mark_computes_that_subject_only(programmer: Programmer, source: Source)
     assert source.computed == [PortSubject(1)]
     assert switch.plans[1:] == [Plan(flows_to_add=(flow(1, 9),))]
     assert programmer.counters.full_syncs == 1
+
+
+def test_a_meter_goes_with_the_flow_that_refers_to_it(
+    programmer: Programmer, source: Source
+) -> None:
+    switch = connect(programmer)
+    source.table[PortSubject(2)] = [Meter(2, 10, 20), flow(2)._replace(meter=2)]
+    programmer.step()
+    assert switch.holds == pieces(source)
+    source.table[PortSubject(2)] = [Meter(2, 30, 40), flow(2)._replace(meter=2)]
+    programmer.mark(PortSubject(2))
+    programmer.step()
+    assert switch.plans[-1] == Plan(meters_to_modify=(Meter(2, 30, 40),))
+    assert (programmer.counters.meter_mods, programmer.counters.bundles) == (2, 1)
+    del source.table[PortSubject(2)]
+    programmer.mark(PortSubject(2))
+    programmer.step()
+    assert switch.holds == pieces(source)
+    assert programmer.counters.meter_mods == 3
+
+
+class Recorder(Watcher):
+    """Records what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, set[Subject]]] = []
+
+    def may_hold(self, dpid: int, subjects: Iterable[Subject]) -> None:
+        self.told.append(("may hold", set(subjects)))
+
+    def holds_none(self, dpid: int, subjects: Iterable[Subject]) -> None:
+        self.told.append(("holds none", set(subjects)))
+
+    def holds_only(self, dpid: int, subjects: Iterable[Subject]) -> None:
+        self.told.append(("holds only", set(subjects)))
+
+
+def test_a_watcher_hears_before_something_is_sent_and_when_it_is_confirmed(source: Source) -> None:
+    recorder = Recorder()
+    programmer = Programmer(DPID, source, watcher=recorder)
+    switch = connect(programmer)
+    switch.before_commit = lambda: recorder.told.append(("sent", set()))
+    programmer.step()
+    both: set[Subject] = {PortSubject(1), FLOOD}
+    assert recorder.told == [("may hold", both), ("sent", set()), ("holds only", both)]
+    recorder.told.clear()
+    source.table = {PortSubject(1): [flow(1, 9)]}
+    for subject in both:
+        programmer.mark(subject)
+    programmer.step()
+    assert recorder.told == [
+        *(("may hold", {PortSubject(1)}), ("sent", set())),
+        ("holds none", {FLOOD}),
+    ]
+    recorder.told.clear()
+    switch.before_commit = switch.fail
+    del source.table[PortSubject(1)]
+    programmer.mark(PortSubject(1))
+    programmer.step()
+    assert recorder.told == [("may hold", set())]
 
 
 def test_nothing_is_sent_when_nothing_differs(programmer: Programmer) -> None:

@@ -11,15 +11,22 @@ from hypothesis import strategies as st
 
 from ryu_l2iso import framework
 from ryu_l2iso.openflow import wire
-from ryu_l2iso.openflow.wire import OpaqueFlow, OpaqueGroup, WireError
+from ryu_l2iso.openflow.framing import WireError
+from ryu_l2iso.openflow.wire import OpaqueFlow, OpaqueGroup, OpaqueMeter
 from ryu_l2iso.pipelines.flow import (
+    ARP,
+    ICMPV6,
+    IPV6,
     MULTICAST,
+    NORMAL,
     Action,
     Flow,
     Group,
     Match,
+    Meter,
     Output,
     SetTunnelId,
+    ToController,
     ToGroup,
 )
 
@@ -58,10 +65,16 @@ matches = st.builds(
     in_port=st.none() | numbers(32),
     eth_src=st.none() | macs,
     eth_dst=st.none() | macs | masked_macs() | st.just(MULTICAST),
+    eth_type=st.none() | st.sampled_from([ARP, IPV6]),
+    vlan_vid=st.none() | numbers(12),
+    ip_proto=st.none() | st.just(ICMPV6),
+    icmpv6_type=st.none() | numbers(8),
 )
+port_numbers = st.integers(0, 0xFFFFFF00) | st.just(NORMAL)
 actions = st.one_of(
     st.builds(SetTunnelId, numbers(64)),
-    st.builds(Output, numbers(32)),
+    st.builds(Output, port_numbers),
+    st.builds(ToController, numbers(16)),
     st.builds(ToGroup, numbers(32)),
 )
 flows = st.builds(
@@ -72,8 +85,11 @@ flows = st.builds(
     actions=st.lists(actions, max_size=5).map(tuple),
     goto=st.none() | st.integers(0, 254),
     cookie=numbers(64),
+    meter=st.none() | numbers(32),
+    metadata=st.none() | numbers(64),
 )
-groups = st.builds(Group, numbers(32), st.lists(numbers(32), max_size=5).map(tuple))
+groups = st.builds(Group, numbers(32), st.lists(port_numbers, max_size=5).map(tuple))
+meters = st.builds(Meter, numbers(32), numbers(32), numbers(32))
 
 
 def framework_bytes(message: Any, xid: int) -> bytes:
@@ -87,6 +103,8 @@ def framework_match(match: Match) -> Any:
     eth_dst = fields.get("eth_dst", "")
     if "/" in eth_dst:
         fields["eth_dst"] = tuple(eth_dst.split("/"))
+    if "vlan_vid" in fields:
+        fields["vlan_vid"] |= OFP.OFPVID_PRESENT
     return PARSER.OFPMatch(**fields)
 
 
@@ -95,14 +113,20 @@ def framework_action(action: Action) -> Any:
         return PARSER.OFPActionOutput(action.port_no, 0)
     if isinstance(action, ToGroup):
         return PARSER.OFPActionGroup(action.group_id)
+    if isinstance(action, ToController):
+        return PARSER.OFPActionOutput(OFP.OFPP_CONTROLLER, action.length)
     return PARSER.OFPActionSetField(tunnel_id=action.tunnel_id)
 
 
 def framework_instructions(flow: Flow) -> list[Any]:
     found: list[Any] = []
+    if flow.meter is not None:
+        found.append(PARSER.OFPInstructionMeter(flow.meter))
     if flow.actions:
         does = [framework_action(action) for action in flow.actions]
         found.append(PARSER.OFPInstructionActions(OFP.OFPIT_APPLY_ACTIONS, does))
+    if flow.metadata is not None:
+        found.append(PARSER.OFPInstructionWriteMetadata(flow.metadata, 2**64 - 1))
     if flow.goto is not None:
         found.append(PARSER.OFPInstructionGotoTable(flow.goto))
     return found
@@ -135,6 +159,12 @@ def framework_group_mod(group: Group, command: int) -> Any:
     return PARSER.OFPGroupMod(DATAPATH, command, OFP.OFPGT_ALL, group.group_id, buckets)
 
 
+def framework_meter_mod(meter: Meter, command: int, bands: bool = True) -> Any:
+    flags = OFP.OFPMF_PKTPS | OFP.OFPMF_BURST
+    drop = PARSER.OFPMeterBandDrop(meter.rate, meter.burst)
+    return PARSER.OFPMeterMod(DATAPATH, command, flags, meter.meter_id, [drop] if bands else [])
+
+
 ANY = Match()
 
 
@@ -152,6 +182,11 @@ SHAPES = [
     flow(Match(tunnel_id=5, eth_dst=MAC), (Output(3), Output(4))),
     flow(Match(tunnel_id=5, eth_dst=MULTICAST), (ToGroup(9),), 2),
     flow(Match(tunnel_id=5, metadata=6, in_port=7, eth_src=MAC, eth_dst=MULTICAST)),
+    flow(Match(in_port=7))._replace(metadata=6, goto=2),
+    flow(Match(metadata=6, in_port=7), (ToController(64),))._replace(meter=7),
+    flow(Match(in_port=7, vlan_vid=5), (Output(NORMAL),)),
+    flow(Match(in_port=7, eth_type=ARP)),
+    flow(Match(in_port=7, eth_type=IPV6, ip_proto=ICMPV6, icmpv6_type=136)),
 ]
 
 
@@ -179,6 +214,16 @@ def test_group_bytes_equal_the_frameworks(group: Group) -> None:
     assert wire.pack_group_delete(group.group_id, 3) == framework_bytes(deleted, 3)
 
 
+@given(meters)
+def test_meter_bytes_equal_the_frameworks(meter: Meter) -> None:
+    added = framework_meter_mod(meter, OFP.OFPMC_ADD)
+    changed = framework_meter_mod(meter, OFP.OFPMC_MODIFY)
+    deleted = framework_meter_mod(meter, OFP.OFPMC_DELETE, bands=False)
+    assert wire.pack_meter_add(meter, 1) == framework_bytes(added, 1)
+    assert wire.pack_meter_modify(meter, 2) == framework_bytes(changed, 2)
+    assert wire.pack_meter_delete(meter.meter_id, 3) == framework_bytes(deleted, 3)
+
+
 def test_bundle_bytes_equal_the_frameworks() -> None:
     flags = OFP.OFPBF_ATOMIC | OFP.OFPBF_ORDERED
     for kind, theirs in (
@@ -201,6 +246,10 @@ def test_request_bytes_equal_the_frameworks() -> None:
     assert wire.pack_flow_stats_request(COOKIE, mask, 8) == framework_bytes(request, 8)
     of_groups = PARSER.OFPGroupDescStatsRequest(DATAPATH, 0)
     assert wire.pack_group_desc_request(9) == framework_bytes(of_groups, 9)
+    of_meters = PARSER.OFPMeterConfigStatsRequest(DATAPATH, 0, OFP.OFPM_ALL)
+    assert wire.pack_meter_config_request(10) == framework_bytes(of_meters, 10)
+    barrier = PARSER.OFPBarrierRequest(DATAPATH)
+    assert wire.pack_barrier_request(11) == framework_bytes(barrier, 11)
 
 
 def reply(kind: int, entries: bytes, more: bool = False) -> bytes:
@@ -222,6 +271,11 @@ def group_entry(group: Group) -> bytes:
     return struct.pack("!HBxI", 8 + len(buckets), 0, group.group_id) + buckets
 
 
+def meter_entry(meter: Meter, flags: int = 6, kind: int = 1, length: int = 16) -> bytes:
+    band = struct.pack("!HHII", kind, length, meter.rate, meter.burst).ljust(length, b"\0")
+    return struct.pack("!HHI", 8 + length, flags, meter.meter_id) + band
+
+
 @given(st.lists(flows, max_size=4), st.booleans())
 def test_flow_to_bytes_to_flow_is_the_identity(some: list[Flow], more: bool) -> None:
     buf = reply(1, b"".join(map(flow_entry, some)), more)
@@ -234,9 +288,29 @@ def test_group_to_bytes_to_group_is_the_identity(some: list[Group], more: bool) 
     assert wire.unpack_group_desc(buf) == (some, more)
 
 
+@given(st.lists(meters, max_size=4), st.booleans())
+def test_meter_to_bytes_to_meter_is_the_identity(some: list[Meter], more: bool) -> None:
+    buf = reply(10, b"".join(map(meter_entry, some)), more)
+    assert wire.unpack_meter_config(buf) == (some, more)
+
+
+def test_other_meters_are_opaque() -> None:
+    meter = Meter(5, 10, 20)
+    no_band = struct.pack("!HHI", 8, 6, 5)
+    for entry in (
+        *(meter_entry(meter, flags=4), meter_entry(meter, kind=2), meter_entry(meter, length=24)),
+        *(no_band, struct.pack("!H", 40) + meter_entry(meter)[2:] + meter_entry(meter)[8:]),
+    ):
+        assert wire.unpack_meter_config(reply(10, entry)) == ([OpaqueMeter(5)], False)
+
+
 IN_PORT_7 = bytes.fromhex("0001000c80000004 00000007 00000000")
-VLAN_3 = bytes.fromhex("80000c02 1003")
+VLAN_PCP_3 = bytes.fromhex("80000e01 03")
+UNTAGGED = bytes.fromhex("80000c02 0000")
 METER = bytes.fromhex("0006000800000001")
+CLEAR_ACTIONS = bytes.fromhex("0005000800000000")
+SHORT_METADATA = bytes.fromhex("0002000800000000")
+SOME_METADATA = bytes.fromhex("0002001800000000 000000000000002a 00000000000000ff")
 GOTO_2 = bytes.fromhex("0001000802000000")
 NORMAL = bytes.fromhex("0000001000000000fffffffa000000000000")[2:]
 POP_VLAN = bytes.fromhex("0012000800000000")
@@ -248,8 +322,14 @@ def apply(packed_actions: bytes) -> bytes:
 
 @pytest.mark.parametrize(
     "instructions",
-    [METER, GOTO_2 + METER, GOTO_2 + GOTO_2, apply(POP_VLAN), apply(b"") + apply(b"")],
-    ids=["meter", "meter after goto", "two gotos", "another action", "apply twice"],
+    [
+        *(SOME_METADATA, SHORT_METADATA, CLEAR_ACTIONS),
+        *(GOTO_2 + METER, GOTO_2 + GOTO_2, apply(POP_VLAN), apply(b"") + apply(b"")),
+    ],
+    ids=[
+        *("masked metadata", "short metadata", "clear actions"),
+        *("meter after goto", "two gotos", "another action", "apply twice"),
+    ],
 )
 def test_edited_instructions_give_a_flow_that_can_be_deleted(instructions: bytes) -> None:
     ours = flow(Match(in_port=7))
@@ -265,12 +345,18 @@ def test_time_out_makes_a_flow_opaque() -> None:
     assert edited == OpaqueFlow(1, 100, Match(in_port=7), COOKIE)
 
 
-def test_foreign_match_field_gives_a_flow_that_can_be_deleted() -> None:
-    tail = struct.pack("!HH", 1, 4 + len(VLAN_3)) + VLAN_3 + bytes(6) + GOTO_2
+@pytest.mark.parametrize(
+    ("field", "fields"), [(VLAN_PCP_3, {"vlan_pcp": 3}), (UNTAGGED, {"vlan_vid": 0})]
+)
+def test_foreign_match_field_gives_a_flow_that_can_be_deleted(
+    field: bytes, fields: dict[str, int]
+) -> None:
+    padding = bytes(-(4 + len(field)) % 8)
+    tail = struct.pack("!HH", 1, 4 + len(field)) + field + padding + GOTO_2
     (edited,), _ = wire.unpack_flow_stats(reply(1, flow_entry(flow(), tail)))
-    assert edited == OpaqueFlow(1, 100, VLAN_3, COOKIE)
+    assert edited == OpaqueFlow(1, 100, field, COOKIE)
     deleted = framework_flow_mod(flow(), OFP.OFPFC_DELETE_STRICT, [])
-    deleted.match = PARSER.OFPMatch(vlan_vid=0x1003)
+    deleted.match = PARSER.OFPMatch(**fields)
     assert wire.pack_flow_delete_strict(edited, 1) == framework_bytes(deleted, 1)
 
 
@@ -322,6 +408,13 @@ def test_every_length_in_a_flow_is_checked(at: int, length: int) -> None:
     assert wire.unpack_flow_stats(FLOWS) == ([FULL], False)
     with pytest.raises(WireError):
         wire.unpack_flow_stats(with_u16(FLOWS, at, length))
+
+
+@pytest.mark.parametrize("length", [0, 7, 0xFFFF])
+@pytest.mark.parametrize("at", [16, 24 + 2])
+def test_every_length_in_a_meter_is_checked(at: int, length: int) -> None:
+    with pytest.raises(WireError):
+        wire.unpack_meter_config(with_u16(reply(10, meter_entry(Meter(5, 1, 2))), at, length))
 
 
 @pytest.mark.parametrize("length", [0, 7, 0xFFFF])

@@ -8,6 +8,7 @@ from ryu_l2iso.pipelines import gre
 from ryu_l2iso.pipelines.flow import Match, Output
 from ryu_l2iso.pipelines.table import Pipeline, PipelineError, Table
 from ryu_l2iso.pipelines.tunnels import MAX_INTERFACE_NAME, desired_tunnels, tunnel_name
+from ryu_l2iso.state.locations import ACTIVATE, DUPLICATE
 from ryu_l2iso.state.ports import InterfaceFact, OFPort, PortId
 from ryu_l2iso.state.subjects import MacSubject, NetworkSubject, PortSubject
 from tests.unit.cloud import Cloud
@@ -18,8 +19,13 @@ COOKIE = "cookie=0x6c320001000000"
 
 @pytest.fixture
 def cloud() -> Cloud:
-    """Network "red" with a VM on each of two switches."""
-    built = Cloud()
+    """Return what `wired` does."""
+    return wired()
+
+
+def wired(migration: str = ACTIVATE) -> Cloud:
+    """Return a cloud with network "red" and a VM of it on each of two switches."""
+    built = Cloud(migration)
     built.network("red", 0x2A)
     for dpid in (1, 2):
         built.switch(dpid)
@@ -59,11 +65,51 @@ actions=group:85
     ]
 
 
-def test_while_a_mac_is_here_and_there_it_goes_to_both(cloud: Cloud) -> None:
+def test_while_a_mac_is_here_and_there_it_goes_to_both() -> None:
+    cloud = wired(DUPLICATE)
     cloud.plug(1, 9, "red", "fa:16:3e:00:00:02", "iface-2-2")
     line = "table=1, priority=20,tun_id=0x2a,dl_dst=fa:16:3e:00:00:02"
     flows = Evaluator(cloud.state).flows(1)
     assert f"{COOKIE}05, {line} actions=output:1000,goto_table:2" in flows
+
+
+def test_a_location_that_waits_as_ovs_ofctl_prints_it_and_when_its_guest_was_shown(
+    cloud: Cloud,
+) -> None:
+    cloud.plug(1, 9, "red", "fa:16:3e:00:00:02", "iface-2-2")
+    to_controller = "actions=meter:9,CONTROLLER:128"
+    waits = [
+        f"0b, priority=20,rarp,in_port=9,dl_src=fa:16:3e:00:00:02 {to_controller}",
+        f"0b, priority=20,arp,in_port=9,dl_src=fa:16:3e:00:00:02 {to_controller}",
+        f"0b, priority=20,icmp6,in_port=9,dl_src=fa:16:3e:00:00:02,icmp_type=136 {to_controller}",
+        "0c, priority=10,in_port=9 actions=drop",
+        "05, table=1, priority=20,tun_id=0x2a,dl_dst=fa:16:3e:00:00:02 actions=output:1000",
+    ]
+    runs = [
+        "01, priority=20,in_port=9,dl_src=fa:16:3e:00:00:02"
+        " actions=set_field:0x2a->tun_id,goto_table:1",
+        "02, priority=10,in_port=9 actions=drop",
+        "05, table=1, priority=20,tun_id=0x2a,dl_dst=fa:16:3e:00:00:02"
+        " actions=output:1000,goto_table:2",
+        "08, table=2, priority=20,tun_id=0x2a,dl_dst=fa:16:3e:00:00:02 actions=output:9",
+    ]
+    local = "group_id=85,type=all,bucket=actions=output:1"
+    before, groups = set(Evaluator(cloud.state).flows(1)), Evaluator(cloud.state).groups(1)
+    cloud.state.guest_shown(PortId(1, 9))
+    after = set(Evaluator(cloud.state).flows(1))
+    assert before - after == {f"{COOKIE}{line}" for line in waits}
+    assert after - before == {f"{COOKIE}{line}" for line in runs}
+    assert local in groups
+    assert f"{local},bucket=actions=output:9" in Evaluator(cloud.state).groups(1)
+
+
+def test_a_network_whose_only_port_on_a_switch_waits_has_no_local_group(cloud: Cloud) -> None:
+    cloud.switch(3)
+    cloud.plug(3, 9, "red", "fa:16:3e:00:00:02", "iface-2-2")
+    cloud.update_tunnels()
+    evaluator = Evaluator(cloud.state)
+    assert [group for group in evaluator.groups(3) if "group_id=85" in group] == []
+    assert not [flow for flow in evaluator.flows(3) if "group:85" in flow]
 
 
 def test_a_switch_has_the_ports_that_openflow_tells_of(cloud: Cloud) -> None:

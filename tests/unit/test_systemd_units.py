@@ -28,11 +28,10 @@ def test_the_agents_unit_starts_the_agent() -> None:
     assert (option, Path(path).name) == ("--config-file", f"{PROG}.conf")
 
 
-def test_the_managers_unit_starts_the_apps_of_gre_isolation() -> None:
+def test_the_managers_unit_starts_the_apps_of_the_isolation_in_its_file() -> None:
     program, *arguments = command("l2iso-manager.service")
     assert Path(program).name == "l2iso-manager"
-    assert arguments[:2] == ["--config-file", "/etc/ryu_l2iso/ryu_l2iso.conf"]
-    assert arguments[2:] == ["quantum_adapter", "tunnel_port_updater", "gre_tunnel", "rest"]
+    assert arguments == ["--config-file", "/etc/ryu_l2iso/ryu_l2iso.conf"]
 
 
 @pytest.mark.parametrize("unit", ["l2iso-agent.service", "l2iso-manager.service"])

@@ -1,0 +1,123 @@
+"""What a flow does, to bytes and back: instructions and actions (OpenFlow 1.4, 7.2.4, 7.2.5)."""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import NamedTuple
+
+from ryu_l2iso.openflow.framing import MAX_LENGTH, WireError, spans
+from ryu_l2iso.openflow.oxm import TUNNEL_ID
+from ryu_l2iso.pipelines.flow import (
+    CONTROLLER,
+    Action,
+    Flow,
+    Output,
+    SetTunnelId,
+    ToController,
+    ToGroup,
+)
+
+_GOTO_TABLE, _WRITE_METADATA, _APPLY_ACTIONS, _METER = 1, 2, 4, 6
+_OUTPUT, _GROUP, _SET_FIELD = 0, 22, 25
+_ALL_BITS = 0xFFFFFFFFFFFFFFFF
+
+_TLV = Struct("!HH")
+_OUTPUT_ACTION = Struct("!HHIH6x")
+_GROUP_ACTION = Struct("!HHI")
+_GOTO = Struct("!HHB3x")
+_METADATA = Struct("!HH4xQQ")
+_METER_ID = Struct("!HHI")
+_ACTIONS = Struct("!HH4x")
+
+
+class Does(NamedTuple):
+    """What a flow does; the fields are those of `Flow`."""
+
+    actions: tuple[Action, ...] = ()
+    goto: int | None = None
+    meter: int | None = None
+    metadata: int | None = None
+
+
+def pack_output(port_no: int) -> bytes:
+    """Return the action that sends a packet out of a port."""
+    return _OUTPUT_ACTION.pack(_OUTPUT, 16, port_no, 0)
+
+
+def _pack_action(action: Action) -> bytes:
+    if isinstance(action, Output):
+        return pack_output(action.port_no)
+    if isinstance(action, ToGroup):
+        return _GROUP_ACTION.pack(_GROUP, 8, action.group_id)
+    if isinstance(action, ToController):
+        return _OUTPUT_ACTION.pack(_OUTPUT, 16, CONTROLLER, action.length)
+    return _TLV.pack(_SET_FIELD, 16) + TUNNEL_ID.pack(action.tunnel_id)
+
+
+def pack_instructions(flow: Flow) -> bytes:
+    """Return the instructions of a flow, in the order in which a switch carries them out (5.9)."""
+    packed = b"".join(map(_pack_action, flow.actions))
+    length = _ACTIONS.size + len(packed)
+    if length > MAX_LENGTH:
+        raise WireError(f"{len(flow.actions)} actions are more than one flow can hold")
+    found = b"" if flow.meter is None else _METER_ID.pack(_METER, 8, flow.meter)
+    if flow.actions:
+        found += _ACTIONS.pack(_APPLY_ACTIONS, length) + packed
+    if flow.metadata is not None:
+        found += _METADATA.pack(_WRITE_METADATA, 24, flow.metadata, _ALL_BITS)
+    return found if flow.goto is None else found + _GOTO.pack(_GOTO_TABLE, 8, flow.goto)
+
+
+def unpack_instructions(buf: bytes, pos: int, end: int) -> Does | None:
+    """Return what a flow does; None where there is an instruction or action of no shape ours.
+
+    Ours come at most once each, in the order in which `pack_instructions` writes them, which is
+    that of falling numbers.
+    """
+    does = Does()
+    last = _METER + 1
+    for start, stop in spans(buf, pos, end, 2, 8):
+        kind, length = _TLV.unpack_from(buf, start)
+        if kind >= last:
+            return None
+        last = kind
+        if kind == _GOTO_TABLE:
+            does = does._replace(goto=buf[start + 4])
+        elif kind == _METER:
+            does = does._replace(meter=_METER_ID.unpack_from(buf, start)[2])
+        elif kind == _APPLY_ACTIONS:
+            actions = unpack_actions(buf, start + 8, stop)
+            if actions is None:
+                return None
+            does = does._replace(actions=actions)
+        elif kind == _WRITE_METADATA and length == 24:
+            value, mask = _METADATA.unpack_from(buf, start)[2:]
+            if mask != _ALL_BITS:
+                return None
+            does = does._replace(metadata=value)
+        else:
+            return None
+    return does
+
+
+def unpack_actions(buf: bytes, pos: int, end: int) -> tuple[Action, ...] | None:
+    """Return the actions in a row; None where one is of no shape ours."""
+    actions: list[Action] = []
+    for start, stop in spans(buf, pos, end, 2, 8):
+        action = _unpack_action(buf[start:stop])
+        if action is None:
+            return None
+        actions.append(action)
+    return tuple(actions)
+
+
+def _unpack_action(buf: bytes) -> Action | None:
+    kind, length = _TLV.unpack_from(buf)
+    if kind == _OUTPUT and length == 16:
+        port_no, max_length = _OUTPUT_ACTION.unpack(buf)[2:]
+        return ToController(max_length) if port_no == CONTROLLER else Output(port_no)
+    if kind == _GROUP and length == 8:
+        return ToGroup(_GROUP_ACTION.unpack(buf)[2])
+    if kind == _SET_FIELD and length == 16 and buf[4:8] == TUNNEL_ID.header:
+        return SetTunnelId(int.from_bytes(buf[8:], "big"))
+    return None

@@ -1,0 +1,75 @@
+"""Packets that switches send to the controller: from the connections to those who handle them.
+
+A VM decides how many there are, up to what its meter lets through.  So nothing here blocks, and
+nothing grows with their number: what is too much is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Callable, NamedTuple
+
+from ryu_l2iso.framework import hub
+from ryu_l2iso.state.ports import PortId
+
+PER_PORT = 16
+IN_ALL = 4096
+"""Packets that may wait: of one port, so that it does not crowd out others, and of all."""
+
+_ETHERNET_HEADER = 14
+
+
+class PacketIn(NamedTuple):
+    """A packet that a flow sent to the controller.
+
+    ``port_id`` is where it came in; ``cookie`` is that of the flow; ``data`` is as much of the
+    packet as the flow sends, its whole Ethernet header at least.
+    """
+
+    port_id: PortId
+    cookie: int
+    eth_src: str
+    data: bytes
+
+
+def read_packet_in(msg: Any) -> PacketIn | None:
+    """Return what the framework's ``OFPPacketIn`` tells; None for one without port or header."""
+    port_no, data = msg.match.get("in_port"), bytes(msg.data or b"")
+    if port_no is None or len(data) < _ETHERNET_HEADER:
+        return None
+    return PacketIn(PortId(msg.datapath.id, port_no), msg.cookie, data[6:12].hex(":"), data)
+
+
+class PacketIns:
+    """Hands packets to ``handle`` in batches, in a green thread of its own."""
+
+    def __init__(self, handle: Callable[[Sequence[PacketIn]], None]) -> None:
+        self.dropped = 0
+        self._handle = handle
+        self._waiting: dict[PortId, list[PacketIn]] = {}
+        self._count = 0
+        self._running = False
+
+    def received(self, msg: Any) -> None:
+        """Take a packet-in that the framework has got."""
+        packet = read_packet_in(msg)
+        if packet is None:
+            return
+        if self._count >= IN_ALL or len(self._waiting.get(packet.port_id, ())) >= PER_PORT:
+            self.dropped += 1
+            return
+        self._waiting.setdefault(packet.port_id, []).append(packet)
+        self._count += 1
+        if not self._running:
+            self._running = True
+            hub.spawn(self._run)
+
+    def _run(self) -> None:
+        try:
+            while self._waiting:
+                batch = [packet for of_port in self._waiting.values() for packet in of_port]
+                self._waiting, self._count = {}, 0
+                self._handle(batch)
+                hub.sleep(0)
+        finally:
+            self._running = False

@@ -1,0 +1,138 @@
+"""VLAN isolation: what a switch holds so that OVS's own learning switch keeps networks apart.
+
+A VM port is an access port of its network's VLAN: the switch adds the tag to what the VM sends,
+drops what the VM has tagged itself, and sends the VM packets of that VLAN only.  All that the
+controller adds is when a port may send.  How to add a table: see `ryu_l2iso.pipelines.gre`.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Container, Iterable, Sequence
+from typing import NamedTuple
+
+from ryu_l2iso.pipelines.flow import NORMAL, Flow, Match, Output
+from ryu_l2iso.pipelines.table import COOKIE_MAGIC, COOKIE_MAGIC_MASK, Pipeline, Table
+from ryu_l2iso.state.ports import ExternalPort, InterfaceFact, PortId, VMPort, is_complete
+from ryu_l2iso.state.state import State
+from ryu_l2iso.state.subjects import PortSubject, Subject, SwitchSubject
+from ryu_l2iso.state.values import KeyRange
+from ryu_l2iso.state.vlans import DEAD_VLAN
+
+CLASSIFY = Table(
+    number=0,
+    name="classify",
+    purpose="Let a packet in by a VM port that is in its VLAN, or by an external port.",
+    matches=frozenset({"in_port", "vlan_vid"}),
+    goto=frozenset(),
+    miss="drop: no VM's and no external port, or its tag is not confirmed to be its network's",
+)
+
+
+class Reason(enum.IntEnum):
+    """Why a flow is there; the low bits of its cookie."""
+
+    MISS = 0
+    FROM_VM = 1
+    FROM_EXTERNAL = 2
+    DEAD_VLAN = 3
+
+
+PIPELINE = Pipeline(2, Reason, [CLASSIFY])
+
+KEYS = KeyRange("the VLAN ID", 1, 4094)
+"""0 and 4095 name no VLAN (IEEE 802.1Q, 9.6)."""
+
+VLAN, PORT, MISS = 30, 20, 0
+"""Priorities: one VLAN of a port; all the rest of it; all the rest."""
+
+
+class VlanPipeline:
+    """The desired flows of any switch, cut into subjects."""
+
+    cookie = COOKIE_MAGIC
+    cookie_mask = COOKIE_MAGIC_MASK
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def subjects(self, dpid: int) -> Iterable[Subject]:
+        """Return all subjects that a switch has flows for."""
+        yield SwitchSubject()
+        for port in self._state.ports.on(dpid):
+            yield PortSubject(port.port_no)
+
+    def ports(self, dpid: int) -> Container[int]:
+        """Return the numbers of the ports that a switch has."""
+        return self._state.ports.facts(dpid).of_ports
+
+    def desired(self, dpid: int, subject: Subject) -> Sequence[Flow]:
+        """Return what a switch should hold for a subject; nothing for one that it has not."""
+        if isinstance(subject, PortSubject):
+            return self._port_flows(PortId(dpid, subject.port_no))
+        if isinstance(subject, SwitchSubject):
+            return [PIPELINE.flow(CLASSIFY, MISS, Match(), Reason.MISS)]
+        return []
+
+    def _port_flows(self, port_id: PortId) -> Sequence[Flow]:
+        port = self._state.ports.get(port_id)
+        if isinstance(port, ExternalPort):
+            return _from_external_flows(port)
+        if isinstance(port, VMPort) and is_complete(port, key_required=True):
+            return _from_vm_flows(port) if port.tag == port.key else []
+        return []
+
+
+def _from_vm_flows(port: VMPort) -> list[Flow]:
+    match = Match(in_port=port.port_no)
+    return [PIPELINE.flow(CLASSIFY, PORT, match, Reason.FROM_VM, [Output(NORMAL)])]
+
+
+def _from_external_flows(port: ExternalPort) -> list[Flow]:
+    dead = Match(in_port=port.port_no, vlan_vid=DEAD_VLAN)
+    every = Match(in_port=port.port_no)
+    return [
+        PIPELINE.flow(CLASSIFY, VLAN, dead, Reason.DEAD_VLAN),
+        PIPELINE.flow(CLASSIFY, PORT, every, Reason.FROM_EXTERNAL, [Output(NORMAL)]),
+    ]
+
+
+class DesiredTag(NamedTuple):
+    """The access tag that a port should have, and what its row says now.
+
+    ``iface_id`` is what is plugged there, and ``present`` the tag that it has, or None.
+    ``stranger`` is the port of another network that has to leave the VLAN first, or None.
+    """
+
+    tag: int
+    iface_id: str | None
+    present: int | None
+    stranger: PortId | None = None
+
+
+def desired_tags(state: State, dpid: int) -> dict[str, DesiredTag]:
+    """Return name → tag that a switch's VM ports should have; ports of others are left out.
+
+    A port without network, key or MAC is in the dead VLAN, never without a tag: OVS makes that
+    a trunk, which gets everybody's broadcasts.  A port that OpenFlow has not told of (yet) is
+    put there as well if it has no tag, and left as it is if it has one.
+    """
+    facts = state.ports.facts(dpid)
+    joined = {port.name: port for port in facts.of_ports.values() if facts.interface(port)}
+    found = {}
+    for name, row in facts.interfaces.items():
+        port = state.ports.get(PortId(dpid, joined[name].port_no)) if name in joined else None
+        if isinstance(port, VMPort):
+            found[name] = _tag_of(state, port, row)
+        elif port is None and row.iface_id is not None and (row.tag is None or name in joined):
+            found[name] = DesiredTag(DEAD_VLAN, row.iface_id, row.tag)
+    return found
+
+
+def _tag_of(state: State, port: VMPort, row: InterfaceFact) -> DesiredTag:
+    key, stranger = port.key, None
+    if key is not None and port.mac is not None and row.tag != key:
+        stranger = state.ports.vlans.stranger(key)
+    if key is None or port.mac is None or stranger is not None:
+        key = DEAD_VLAN
+    return DesiredTag(key, row.iface_id, row.tag, stranger)

@@ -1,0 +1,92 @@
+"""The whole controller with VLAN isolation, and a real switch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+
+from tests.functional.controller import Controller
+from tests.functional.ovs import OVS, wait_until
+
+BRIDGE, DPID = "br-int", 0x11
+COOKIE = "cookie=0x6c320002000000"
+MISS = f"{COOKIE}00, priority=0 actions=drop"
+LEFT_BY_GRE = "cookie=0x6c32000100000001,table=1,priority=20,in_port=7,actions=drop"
+OF_OTHERS = "cookie=0x99,priority=5,in_port=8,actions=drop"
+
+
+class Site(NamedTuple):
+    """A switch and its controller."""
+
+    ovs: OVS
+    controller: Controller
+
+    def rest(self, method: str, path: str, body: object = None) -> int:
+        """Send a request below /v1.0; return its status."""
+        data = None if body is None else json.dumps(body)
+        return self.controller.request(method, f"/v1.0{path}", data)[0]
+
+    def plug(self, name: str, iface_id: str, *settings: str) -> int:
+        """Add a VM's port; return its OpenFlow number."""
+        mac = 'external_ids:attached-mac="fa:16:3e:00:00:01"'
+        ids = (f"external_ids:iface-id={iface_id}", mac)
+        self.ovs.vsctl(
+            *("add-port", BRIDGE, name, *settings),
+            *("--", "set", "interface", name, "type=dummy", *ids),
+        )
+        return int(self.ovs.vsctl("get", "interface", name, "ofport"))
+
+    def tag(self, name: str) -> str:
+        return self.ovs.vsctl("get", "port", name, "tag")
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """Return a registered switch, and network "red" with key 42."""
+    with OVS() as ovs, Controller("--isolation=vlan") as controller:
+        controller.wait_for_log("REST server listens")
+        ovs.add_bridge(BRIDGE, DPID)
+        made = Site(ovs, controller)
+        assert made.rest("POST", "/networks/red") < 300
+        assert made.rest("POST", "/tunnels/networks/red/key/42") < 300
+        address = f"/conf/switches/{DPID:016x}/ovsdb_addr"
+        assert made.rest("PUT", address, ovs.db_address) < 300
+        wait_until(lambda: MISS in ovs.flows(BRIDGE), "the switch to be programmed")
+        yield made
+
+
+def test_flows_that_another_isolation_has_left_go_and_those_of_others_stay(site: Site) -> None:
+    for flow in (LEFT_BY_GRE, OF_OTHERS):
+        site.ovs.ofctl("add-flow", BRIDGE, flow)
+    assert len(site.ovs.flows(BRIDGE)) == 3
+    site.ovs.appctl("bridge/reconnect", BRIDGE)
+    wait_until(lambda: len(site.ovs.flows(BRIDGE)) == 2, "the flow of GRE to go")
+    assert site.ovs.flows(BRIDGE) == [MISS, "cookie=0x99, priority=5,in_port=8 actions=drop"]
+
+
+def test_a_vm_has_its_tag_and_its_flow_as_long_as_it_is_in_the_network(site: Site) -> None:
+    port_no = site.plug("tap1", "if-1", "tag=4095")
+    flow = f"{COOKIE}01, priority=20,in_port={port_no} actions=NORMAL"
+    assert site.rest("POST", "/quantum/ports/if-1/keys/network_id/red") < 300
+    wait_until(lambda: flow in site.ovs.flows(BRIDGE), "the VM to be allowed to send")
+    assert site.tag("tap1") == "42"
+    assert site.rest("DELETE", "/tunnels/networks/red/key") < 300
+    wait_until(lambda: site.tag("tap1") == "4095", "the VM to be cut off")
+    assert flow not in site.ovs.flows(BRIDGE)
+
+
+def test_a_vm_that_is_not_registered_is_in_the_dead_vlan(site: Site) -> None:
+    site.plug("tap1", "if-1")
+    wait_until(lambda: site.tag("tap1") == "4095", "the port to be no trunk")
+
+
+@pytest.mark.parametrize("key", [0, 4095, 70001])
+def test_a_key_that_is_no_vlan_id_is_refused_with_the_range(site: Site, key: int) -> None:
+    assert site.rest("POST", "/networks/blue") < 300
+    path = f"/v1.0/tunnels/networks/blue/key/{key}"
+    status, text = site.controller.request("POST", path)
+    assert status == 400
+    assert "the VLAN ID is 1 to 4094" in text

@@ -8,7 +8,7 @@ what they match, and add it to docs/pipeline-gre.rst (a test compares the two).
 from __future__ import annotations
 
 import enum
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from ryu_l2iso.pipelines.flow import (
     MULTICAST,
@@ -21,17 +21,10 @@ from ryu_l2iso.pipelines.flow import (
     SetTunnelId,
     ToGroup,
 )
-from ryu_l2iso.pipelines.table import COOKIE_MAGIC, COOKIE_MAGIC_MASK, Pipeline, Table
+from ryu_l2iso.pipelines.subjects import SubjectPipeline
+from ryu_l2iso.pipelines.table import Pipeline, Table
 from ryu_l2iso.pipelines.waiting import Rank, waiting_pieces
 from ryu_l2iso.state.ports import PortId, TunnelPort, VMPort, is_complete
-from ryu_l2iso.state.state import State
-from ryu_l2iso.state.subjects import (
-    MacSubject,
-    NetworkSubject,
-    PortSubject,
-    Subject,
-    SwitchSubject,
-)
 
 # Packets pass the tables in this order.  Numbers stand here and nowhere else.
 
@@ -97,38 +90,13 @@ def local_group_id(key: int) -> int:
     return 2 * key + 1
 
 
-class GrePipeline:
+class GrePipeline(SubjectPipeline):
     """The desired flows and groups of any switch, cut into subjects."""
 
-    cookie = COOKIE_MAGIC
-    cookie_mask = COOKIE_MAGIC_MASK
-
-    def __init__(self, state: State) -> None:
-        self._state = state
-
-    def subjects(self, dpid: int) -> Iterable[Subject]:
-        """Return all subjects that a switch has flows for."""
-        yield SwitchSubject()
-        for port in self._state.ports.on(dpid):
-            yield PortSubject(port.port_no)
-        for network_id in self._state.topology.networks_on(dpid):
-            yield from self._state.topology.network_subjects(network_id)
-
-    def ports(self, dpid: int) -> Container[int]:
-        """Return the numbers of the ports that a switch has."""
-        return self._state.ports.facts(dpid).of_ports
-
-    def desired(self, dpid: int, subject: Subject) -> Sequence[Piece]:
-        """Return what a switch should hold for a subject; nothing for one that it has not."""
-        if isinstance(subject, PortSubject):
-            return self._port_flows(PortId(dpid, subject.port_no))
-        if isinstance(subject, NetworkSubject):
-            return self._network_flows(dpid, subject.network_id)
-        if isinstance(subject, MacSubject):
-            return self._mac_flows(dpid, subject.network_id, subject.mac)
+    def _switch_pieces(self, dpid: int) -> Sequence[Piece]:
         return _miss_flows()
 
-    def _port_flows(self, port_id: PortId) -> Sequence[Piece]:
+    def _port_pieces(self, port_id: PortId) -> Sequence[Piece]:
         port = self._state.ports.get(port_id)
         if isinstance(port, TunnelPort):
             return [_from_tunnel_unknown_key_flow(port)]
@@ -138,7 +106,7 @@ class GrePipeline:
             return _from_waiting_port(port)
         return []
 
-    def _network_flows(self, dpid: int, network_id: str) -> Sequence[Flow | Group]:
+    def _network_pieces(self, dpid: int, network_id: str) -> Sequence[Flow | Group]:
         topology = self._state.topology
         members = topology.members(network_id)
         key = self._state.networks.key(network_id)
@@ -154,7 +122,7 @@ class GrePipeline:
             _unknown_destination_flow(key),
         ]
 
-    def _mac_flows(self, dpid: int, network_id: str, mac: str) -> Sequence[Flow]:
+    def _mac_pieces(self, dpid: int, network_id: str, mac: str) -> Sequence[Flow]:
         topology = self._state.topology
         key = self._state.networks.key(network_id)
         if dpid not in topology.members(network_id) or key is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Sequence
 
 from ryu_l2iso.pipelines.flow import (
     MULTICAST,
@@ -23,17 +23,11 @@ from ryu_l2iso.pipelines.flow import (
     ToController,
     ToGroup,
 )
-from ryu_l2iso.pipelines.table import COOKIE_MAGIC, COOKIE_MAGIC_MASK, Pipeline, Table
+from ryu_l2iso.pipelines.subjects import SubjectPipeline
+from ryu_l2iso.pipelines.table import Pipeline, Table
 from ryu_l2iso.pipelines.waiting import Rank, waiting_pieces
 from ryu_l2iso.state.ports import ExternalPort, PortId, VMPort
 from ryu_l2iso.state.state import State
-from ryu_l2iso.state.subjects import (
-    MacSubject,
-    NetworkSubject,
-    PortSubject,
-    Subject,
-    SwitchSubject,
-)
 
 # Packets pass the tables in this order.  Numbers stand here and nowhere else.
 
@@ -106,38 +100,13 @@ def is_learned_from(cookie: int) -> bool:
     return cookie == PIPELINE.cookie | Reason.UNKNOWN_VM_SOURCE
 
 
-class MacPipeline:
+class MacPipeline(SubjectPipeline):
     """The desired flows, groups and meters of any switch, cut into subjects."""
-
-    cookie = COOKIE_MAGIC
-    cookie_mask = COOKIE_MAGIC_MASK
 
     def __init__(self, state: State, packet_in_rate: int) -> None:
         """Take ``packet_in_rate`` as the packets a second that a port may send to learn from."""
-        self._state = state
+        super().__init__(state)
         self._packet_in_rate = packet_in_rate
-
-    def subjects(self, dpid: int) -> Iterable[Subject]:
-        """Return all subjects that a switch has flows for."""
-        yield SwitchSubject()
-        for port in self._state.ports.on(dpid):
-            yield PortSubject(port.port_no)
-        for network_id in self._state.topology.networks_on(dpid):
-            yield from self._state.topology.network_subjects(network_id)
-
-    def ports(self, dpid: int) -> Container[int]:
-        """Return the numbers of the ports that a switch has."""
-        return self._state.ports.facts(dpid).of_ports
-
-    def desired(self, dpid: int, subject: Subject) -> Sequence[Piece]:
-        """Return what a switch should hold for a subject; nothing for one that it has not."""
-        if isinstance(subject, PortSubject):
-            return self._port_pieces(PortId(dpid, subject.port_no))
-        if isinstance(subject, NetworkSubject):
-            return self._network_flows(dpid, subject.network_id)
-        if isinstance(subject, MacSubject):
-            return self._mac_flows(dpid, subject.network_id, subject.mac)
-        return self._switch_pieces(dpid)
 
     def _switch_pieces(self, dpid: int) -> Sequence[Piece]:
         ports = [p.port_no for p in self._state.ports.on(dpid) if isinstance(p, ExternalPort)]
@@ -171,7 +140,7 @@ class MacPipeline:
             _unknown_vm_source_flow(port, metadata, [ToController()], meter.meter_id),
         ]
 
-    def _network_flows(self, dpid: int, network_id: str) -> Sequence[Flow]:
+    def _network_pieces(self, dpid: int, network_id: str) -> Sequence[Flow]:
         topology = self._state.topology
         if dpid not in topology.members(network_id):
             return []
@@ -181,7 +150,7 @@ class MacPipeline:
             _unknown_destination_flow(metadata),
         ]
 
-    def _mac_flows(self, dpid: int, network_id: str, mac: str) -> Sequence[Flow]:
+    def _mac_pieces(self, dpid: int, network_id: str, mac: str) -> Sequence[Flow]:
         topology = self._state.topology
         if dpid not in topology.members(network_id):
             return []

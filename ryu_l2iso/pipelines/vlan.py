@@ -8,14 +8,14 @@ controller adds is when a port may send.  How to add a table: see `ryu_l2iso.pip
 from __future__ import annotations
 
 import enum
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ryu_l2iso.pipelines.flow import NORMAL, Flow, Match, Output
-from ryu_l2iso.pipelines.table import COOKIE_MAGIC, COOKIE_MAGIC_MASK, Pipeline, Table
+from ryu_l2iso.pipelines.subjects import SubjectPipeline
+from ryu_l2iso.pipelines.table import Pipeline, Table
 from ryu_l2iso.state.ports import ExternalPort, InterfaceFact, PortId, VMPort, is_complete
 from ryu_l2iso.state.state import State
-from ryu_l2iso.state.subjects import PortSubject, Subject, SwitchSubject
 from ryu_l2iso.state.values import KeyRange
 from ryu_l2iso.state.vlans import DEAD_VLAN
 
@@ -47,34 +47,13 @@ VLAN, PORT, MISS = 30, 20, 0
 """Priorities: one VLAN of a port; all the rest of it; all the rest."""
 
 
-class VlanPipeline:
+class VlanPipeline(SubjectPipeline):
     """The desired flows of any switch, cut into subjects."""
 
-    cookie = COOKIE_MAGIC
-    cookie_mask = COOKIE_MAGIC_MASK
+    def _switch_pieces(self, dpid: int) -> Sequence[Flow]:
+        return [PIPELINE.flow(CLASSIFY, MISS, Match(), Reason.MISS)]
 
-    def __init__(self, state: State) -> None:
-        self._state = state
-
-    def subjects(self, dpid: int) -> Iterable[Subject]:
-        """Return all subjects that a switch has flows for."""
-        yield SwitchSubject()
-        for port in self._state.ports.on(dpid):
-            yield PortSubject(port.port_no)
-
-    def ports(self, dpid: int) -> Container[int]:
-        """Return the numbers of the ports that a switch has."""
-        return self._state.ports.facts(dpid).of_ports
-
-    def desired(self, dpid: int, subject: Subject) -> Sequence[Flow]:
-        """Return what a switch should hold for a subject; nothing for one that it has not."""
-        if isinstance(subject, PortSubject):
-            return self._port_flows(PortId(dpid, subject.port_no))
-        if isinstance(subject, SwitchSubject):
-            return [PIPELINE.flow(CLASSIFY, MISS, Match(), Reason.MISS)]
-        return []
-
-    def _port_flows(self, port_id: PortId) -> Sequence[Flow]:
+    def _port_pieces(self, port_id: PortId) -> Sequence[Flow]:
         port = self._state.ports.get(port_id)
         if isinstance(port, ExternalPort):
             return _from_external_flows(port)

@@ -7,7 +7,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from ryu_l2iso.core import Core, Subscriber
-from ryu_l2iso.framework import CONF, ofp_event
+from ryu_l2iso.framework import (
+    CONF,
+    MAIN_DISPATCHER,
+    BaseApp,
+    ofp_event,
+    ofproto_v1_4,
+    set_ev_cls,
+)
 from ryu_l2iso.openflow.fleet import Fleet
 from ryu_l2iso.openflow.packet_in import PacketIn
 from ryu_l2iso.openflow.programmer import Source, Watcher
@@ -76,3 +83,31 @@ class FlowProgramming(Subscriber):
     def ovsdb_read(self, dpid: int) -> None:
         """Allow that what nobody wants on a switch is deleted."""
         self.fleet.ovsdb_read(dpid)
+
+
+class IsolationApp(BaseApp, Subscriber):
+    """An app that has the flows of one pipeline on every switch; a subclass calls `program`."""
+
+    OFP_VERSIONS = [ofproto_v1_4.OFP_VERSION]
+    _CONTEXTS = {"l2iso": Core}
+
+    _programming: FlowProgramming
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._core: Core = kwargs["l2iso"]
+
+    def program(self, source: Source) -> None:
+        """Have what ``source`` wants on every switch, and hear of changes after that is marked."""
+        self._programming = FlowProgramming(self._core, source)
+        self._core.subscribe(self)
+
+    def stop(self) -> None:
+        """Stop, and leave switches as they are."""
+        self._programming.fleet.stop()
+        super().stop()
+
+    @set_ev_cls(REPLIES, MAIN_DISPATCHER)
+    def received(self, ev: Any) -> None:
+        """Pass a switch's answer on to who waits for it."""
+        self._programming.fleet.received(ev.msg)

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ryu_l2iso.apps.isolation import REPLIES, FlowProgramming
-from ryu_l2iso.core import Core, Subscriber
+from ryu_l2iso.apps.isolation import IsolationApp
 from ryu_l2iso.exceptions import SwitchError
-from ryu_l2iso.framework import (
-    CONF,
-    MAIN_DISPATCHER,
-    BaseApp,
-    app_manager,
-    ofproto_v1_4,
-    set_ev_cls,
-)
+from ryu_l2iso.framework import CONF, app_manager
 from ryu_l2iso.ovsdb.access_tags import AccessTags
 from ryu_l2iso.pipelines.vlan import KEYS, VlanPipeline
 from ryu_l2iso.state.changes import Changes
@@ -23,27 +15,17 @@ from ryu_l2iso.workers import Workers
 app_manager.require_app("ryu_l2iso.apps.quantum_adapter")
 
 
-class SimpleVLAN(BaseApp, Subscriber):
+class SimpleVLAN(IsolationApp):
     """Has the tags of VM ports, and the flows of the VLAN pipeline, on every switch."""
-
-    OFP_VERSIONS = [ofproto_v1_4.OFP_VERSION]
-    _CONTEXTS = {"l2iso": Core}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._core: Core = kwargs["l2iso"]
         self._core.use_isolation("simple_vlan", KEYS)
-        self._programming = FlowProgramming(self._core, VlanPipeline(self._core.state))
         self._tags = AccessTags(
             self._core.state, self._core.commit, self._flows_confirmed, CONF.l2iso.ovsdb_timeout
         )
         self._updates = Workers("setting tags", self._update)
-        self._core.subscribe(self)
-
-    def stop(self) -> None:
-        """Stop, and leave switches as they are."""
-        self._programming.fleet.stop()
-        super().stop()
+        self.program(VlanPipeline(self._core.state))
 
     def changed(self, changes: Changes) -> None:
         """Look again at the tags of every switch that was touched."""
@@ -66,8 +48,3 @@ class SimpleVLAN(BaseApp, Subscriber):
         programmer = self._programming.fleet.programmer(dpid)
         if programmer is None or not programmer.wait_synced(CONF.l2iso.openflow_timeout):
             raise SwitchError("the switch has not confirmed that flows are gone")
-
-    @set_ev_cls(REPLIES, MAIN_DISPATCHER)
-    def received(self, ev: Any) -> None:
-        """Pass a switch's answer on to who waits for it."""
-        self._programming.fleet.received(ev.msg)

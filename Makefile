@@ -1,8 +1,16 @@
 # make demo           three compute nodes, two tenants that cannot reach each other; ends 0 if so;
-#                     ISOLATION=vlan or mac keeps them apart in another way than gre
+#                     ISOLATION=vlan or mac keeps them apart in another way than gre;
+#                     TLS=1 lets OpenFlow, OVSDB and REST go by TLS alone
 # make lab            the same, left running until Ctrl-C
 # make demo-migration a VM moves between two nodes while it pings; ends 0 if nothing came twice
 # make bind           how long a new VM port waits until the last switch has its flow
+# make load           200 REST clients at once, 1,100 slow ones: prints rate, p50, p99 and max
+# make soak           faults at random for SECONDS (600) while VMs ping; SEED (1) says which; ends 0
+#                     if nothing leaked, nobody else lost a ping, and all came back by itself
+# make fuzz           OpenFlow, OVSDB and REST get what they must not get, for SECONDS (600);
+#                     SEED (1) says what; ends 0 if nothing hung or grew and others were served
+# make survival       every fault in every mode, the controller killed RESTARTS (20) times in a row,
+#                     the network cut for CUT (60) and the controller away for AWAY (600) seconds
 # make test           every test and style gate
 # make lint           the style gates alone
 # make sample-config  write the sample configuration files from the options
@@ -13,26 +21,58 @@
 
 PYTHON ?= python3
 ISOLATION ?= gre
+TLS ?=
+LAB := --isolation $(ISOLATION) $(if $(filter-out 0,$(TLS)),--tls)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+PYTEST := $(BIN)/python -m pytest --no-skips --durations=5
 
-.PHONY: demo lab bind demo-migration test lint sample-config deps venv clean
+SECONDS ?= 600
+SEED ?= 1
+RESTARTS ?= 20
+CUT ?= 60
+AWAY ?= 600
+
+.PHONY: fuzz soak survival demo lab bind load demo-migration test test-functional test-pure lint \
+	sample-config deps venv clean
 
 demo: deps venv
-	$(BIN)/l2iso-lab demo --isolation $(ISOLATION)
+	$(BIN)/l2iso-lab demo $(LAB)
 
 lab: deps venv
-	$(BIN)/l2iso-lab up --isolation $(ISOLATION)
+	$(BIN)/l2iso-lab up $(LAB)
 
 demo-migration: deps venv
-	$(BIN)/l2iso-lab migrate --isolation $(ISOLATION)
+	$(BIN)/l2iso-lab migrate $(LAB)
 
 bind: deps venv
 	$(BIN)/python -m ryu_l2iso.lab.bind
 
+load: deps venv
+	L2ISO_LOAD=1 $(BIN)/python -m pytest -s tests/functional/test_rest_load.py
+
+soak: deps venv
+	$(BIN)/l2iso-lab soak $(LAB) --seconds $(SECONDS) --seed $(SEED)
+
+fuzz: deps venv
+	L2ISO_FUZZ_SECONDS=$$(($(SECONDS) / 3)) L2ISO_FUZZ_SEED=$(SEED) \
+		$(BIN)/python -m pytest tests/fuzz tests/functional/test_hostile_openflow.py
+
+survival: deps venv
+	RESTARTS=$(RESTARTS) CUT=$(CUT) AWAY=$(AWAY) FAULTS=all \
+		$(BIN)/python -m pytest -s tests/e2e/test_survival.py
+
+# What waits more than it computes runs side by side; packets have the machine for themselves.
 test: deps venv lint
-	$(BIN)/python -m pytest --no-skips --cov --cov-report=term --durations=5
+	$(PYTEST) tests/e2e
+	$(MAKE) --jobs=2 --output-sync=target test-functional test-pure
+
+test-functional:
+	$(PYTEST) tests/functional
+
+test-pure:
+	$(PYTEST) --cov --cov-report=term tests/unit tests/fuzz
 
 lint: venv
 	$(BIN)/ruff check

@@ -7,14 +7,15 @@ import contextlib
 import importlib.util
 import io
 import logging
-import ssl
+import re
 
 from oslo_config import cfg
 
-from ryu_l2iso import __version__, config, framework
+from ryu_l2iso import __version__, config, framework, tls
 from ryu_l2iso.exceptions import InvalidValue, L2IsoError
 from ryu_l2iso.framework import CONF
 from ryu_l2iso.listener import listen
+from ryu_l2iso.tokens import tokens_for
 
 PROG = "l2iso-manager"
 REST_APP = "ryu_l2iso.rest"
@@ -27,6 +28,7 @@ APPS: dict[str | None, list[str]] = {
 """Value of the option ``isolation`` → the applications that it stands for."""
 
 _LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class UsageError(L2IsoError):
@@ -96,28 +98,30 @@ def check_openflow_server() -> None:
 
     The framework opens it in a green thread of its own and only logs that it failed.
     """
-    port, name = CONF.ofp_tcp_listen_port, "ofp-tcp-listen-port"
-    if CONF.ctl_privkey is not None and CONF.ctl_cert is not None:
-        port, name = CONF.ofp_ssl_listen_port, "ofp-ssl-listen-port"
-        _check_tls_files()
-    if port == 0:
-        raise UsageError(f"{name}: must be 1 to 65535")
-    listen(CONF.ofp_listen_host, port, "OpenFlow server").close()
-
-
-def _check_tls_files() -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(CONF.ctl_cert, CONF.ctl_privkey)
-        if CONF.ca_certs is not None:
-            context.load_verify_locations(CONF.ca_certs)
-    except OSError as error:
-        raise UsageError(f"ctl-cert, ctl-privkey or ca-certs: {error}") from error
+    for port, credentials in tls.openflow_listeners(CONF):
+        if port == 0:
+            name = "ofp-tcp-listen-port" if credentials is None else "ofp-ssl-listen-port"
+            raise UsageError(f"{name}: must be 1 to 65535")
+        listen(CONF.ofp_listen_host, port, "OpenFlow server").close()
 
 
 def check_rest_server() -> None:
-    """Raise L2IsoError when the REST server could not be started."""
+    """Raise L2IsoError when the REST server could not be started, or must not."""
+    try:
+        tokens_for(CONF.wsapi_host, CONF[config.GROUP].token_file)
+    except L2IsoError as error:
+        raise UsageError(str(error)) from error
+    tls.rest_credentials(CONF)
     listen(CONF.wsapi_host, CONF.wsapi_port, "REST server").close()
+
+
+class OneLine(logging.Formatter):
+    """Has a message on one line: names that a node tells may hold what looks like another line."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the line, with control characters escaped."""
+        record.message = _CONTROL.sub(lambda found: repr(found[0])[1:-1], record.message)
+        return super().formatMessage(record)
 
 
 def init_log() -> None:
@@ -128,4 +132,4 @@ def init_log() -> None:
         raise UsageError(f"logging options: {described(error)}") from error
     if not CONF.log_config_file:
         for handler in logging.getLogger().handlers:
-            handler.setFormatter(logging.Formatter(_LOG_FORMAT))
+            handler.setFormatter(OneLine(_LOG_FORMAT))

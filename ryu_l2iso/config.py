@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from oslo_config import cfg
+from oslo_config import cfg, types
 
 from ryu_l2iso.exceptions import InvalidValue
 from ryu_l2iso.state.locations import ACTIVATE, DUPLICATE
@@ -22,6 +22,9 @@ WSAPI_PORT = 8080
 OPENFLOW_PORT = 6653
 """Registered for OpenFlow at IANA; what switches connect to unless told otherwise."""
 
+CONNECTION = "/var/lib/ryu_l2iso/state.db"
+"""In the directory that the systemd unit has made for the service."""
+
 MAX_24_BIT_KEY = 0xFFFFFF
 """Highest key that VXLAN and Geneve carry (their VNI has 24 bits)."""
 
@@ -29,12 +32,33 @@ MAX_KEY = 0x7FFFFF7F
 """Highest key for GRE: group ids are derived from keys and end at 0xffffff00 (OFPG_MAX)."""
 
 CONTROLLER_OPTS = [
+    cfg.StrOpt(
+        "connection",
+        default=CONNECTION,
+        help="File in which the controller keeps what outlives it, an SQLite database that it "
+        "makes where there is none. One controller at a time can use it. With :memory: nothing "
+        "outlives the controller.",
+    ),
     cfg.ListOpt(
         "controller_address",
         default=[],
         help="OpenFlow addresses of this controller, as the switches are told to connect to: "
         "tcp:IP:PORT or ssl:IP:PORT, IPv6 in brackets. Empty: for each switch, the local address "
         "used towards its OVSDB server and the OpenFlow listen port.",
+    ),
+    cfg.StrOpt(
+        "token_file",
+        help="File that says which tokens the REST API takes, and what each is good for; "
+        "l2iso-token makes its lines. Read again when it changes. Needed unless wsapi_host is a "
+        "loopback address; without it, everybody who reaches REST may do everything.",
+    ),
+    cfg.ListOpt(
+        "plaintext",
+        default=[],
+        item_type=types.String(choices=["openflow", "ovsdb", "rest"]),
+        help="What may still go without TLS although ctl_cert is given, while a fleet is changed "
+        "over: openflow (served on ofp_tcp_listen_port too), ovsdb (tcp: addresses of switches), "
+        "rest (http instead of https).",
     ),
     cfg.StrOpt(
         "tunnel_type",
@@ -98,7 +122,35 @@ CONTROLLER_OPTS = [
         default=30.0,
         min=0.1,
         help="Seconds that a switch has for one answer: a dump of its flows, or the confirmation "
-        "of a bundle of changes.",
+        "of a bundle of changes. It is asked for an echo six times as often; a connection on which "
+        "none comes for so long is closed.",
+    ),
+    cfg.FloatOpt(
+        "openflow_handshake_timeout",
+        default=10.0,
+        min=0.1,
+        help="Seconds that a switch that connects has to say who it is and what ports it has.",
+    ),
+    cfg.IntOpt(
+        "openflow_max_connections",
+        default=2048,
+        min=1,
+        help="OpenFlow connections that may be open at a time. One more takes the place of the "
+        "oldest that has not said which switch it is, and is refused when there is none.",
+    ),
+    cfg.IntOpt(
+        "openflow_max_per_address",
+        default=64,
+        min=1,
+        help="OpenFlow connections from one address that may be open at a time.",
+    ),
+    cfg.FloatOpt(
+        "drift_interval",
+        default=60.0,
+        min=0.0,
+        help="Seconds between two looks at a switch for flows, groups and meters that somebody "
+        "else has deleted, changed or added; they are put right. It is asked for the number of "
+        "its flows, and every fifth time for all that it holds. 0: never.",
     ),
 ]
 """Options of the controller, in the group ``[l2iso]``."""
@@ -108,6 +160,21 @@ REST_OPTS = [
     cfg.PortOpt("wsapi-port", default=WSAPI_PORT, help="TCP port that the REST API listens on."),
 ]
 """Options of the REST server; Ryu registers them itself, with an open default host."""
+
+REST_TLS_OPTS = [
+    cfg.StrOpt("wsapi-privkey", help="Private key (PEM) of the REST server. Default: ctl_privkey."),
+    cfg.StrOpt(
+        "wsapi-cert",
+        help="Certificate (PEM) of the REST server, which then speaks https. Default: ctl_cert.",
+    ),
+    cfg.StrOpt(
+        "wsapi-ca-certs",
+        help="CA certificates (PEM): every REST client must show a certificate of one of them. "
+        "Default: none is asked for.",
+    ),
+]
+"""TLS of the REST server; what is said of OpenFlow and OVSDB by ctl_privkey, ctl_cert, ca_certs,
+which the framework registers, is the default."""
 
 MANAGER_OPTS = [
     cfg.StrOpt(
@@ -139,6 +206,11 @@ AGENT_OPTS: list[cfg.Opt] = [
         help="Where the controller's REST API is.",
     ),
     cfg.StrOpt(
+        "token-file",
+        help="File with the token that the controller's REST API knows this node by, as "
+        "l2iso-token has printed it; nobody but its owner may read the file. Read for each call.",
+    ),
+    cfg.StrOpt(
         "ovsdb-connection",
         default="unix:/var/run/openvswitch/db.sock",
         help="OVSDB server of this node, as it is reached from here.",
@@ -157,6 +229,22 @@ AGENT_OPTS: list[cfg.Opt] = [
         help="IP:PORT, IPv6 in brackets, that the OVSDB server is told to listen on for the "
         "controller. Default: the tunnel address, port 6640. Whoever reaches it has full control "
         "of this node's Open vSwitch: keep it on a network that no VM can reach.",
+    ),
+    cfg.StrOpt(
+        "private-key",
+        help="Private key (PEM) of this node's Open vSwitch, an absolute path. With it, the OVSDB "
+        "server speaks TLS to the controller; certificate and ca_cert are needed too.",
+    ),
+    cfg.StrOpt("certificate", help="Certificate (PEM) of this node, which names its switch."),
+    cfg.StrOpt(
+        "ca-cert",
+        help="CA certificates (PEM) of controllers, for Open vSwitch: whoever has a certificate "
+        "of one of them controls this node.",
+    ),
+    cfg.StrOpt(
+        "controller-ca",
+        help="CA certificates (PEM) that the certificate of an https controller_url is verified "
+        "with. Default: ca_cert, else those of the system.",
     ),
     cfg.MultiStrOpt(
         "external-port",
@@ -177,6 +265,7 @@ AGENT_OPTS: list[cfg.Opt] = [
 def register(conf: cfg.ConfigOpts) -> None:
     """Register the options that apps read; harmless when repeated, and after the parsing."""
     conf.register_opts(CONTROLLER_OPTS, GROUP)
+    conf.register_opts(REST_TLS_OPTS)
     if "wsapi_host" in conf:
         conf.set_default("wsapi_host", WSAPI_HOST)
         return
@@ -225,7 +314,7 @@ def _check_target(address: str) -> None:
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     """Give oslo-config-generator the controller's options: [(group, options), …]."""
-    return [("DEFAULT", [*MANAGER_OPTS, *REST_OPTS]), (GROUP, CONTROLLER_OPTS)]
+    return [("DEFAULT", [*MANAGER_OPTS, *REST_OPTS, *REST_TLS_OPTS]), (GROUP, CONTROLLER_OPTS)]
 
 
 def list_agent_opts() -> list[tuple[str, list[cfg.Opt]]]:

@@ -6,21 +6,33 @@ call `Core.commit`; subscribers act on what the facts touch.
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Callable
+from typing import Any, Callable, TypeVar
 
-from ryu_l2iso import config
-from ryu_l2iso.exceptions import L2IsoError
-from ryu_l2iso.framework import CONF
+from ryu_l2iso import config, tls
+from ryu_l2iso.exceptions import L2IsoError, StoreError, UnusableStore
+from ryu_l2iso.framework import CONF, serve_openflow_with
 from ryu_l2iso.openflow.packet_in import PacketIn, PacketIns
+from ryu_l2iso.openflow.server import Server
 from ryu_l2iso.ovsdb import BridgeRow, Fleet, InterfaceRow
 from ryu_l2iso.state.changes import Changes
+from ryu_l2iso.state.records import Record, RecordChange, RecordChanges, merge
 from ryu_l2iso.state.state import State
 from ryu_l2iso.state.values import KeyRange
+from ryu_l2iso.store import Store
+from ryu_l2iso.store.sqlite import SqliteStore
+from ryu_l2iso.store.writer import Writer
 
 LOG = logging.getLogger(__name__)
+
+CLOSE_SECONDS = 1.0
+"""How long the last changes may take to be written when the controller ends."""
+
+_Answer = TypeVar("_Answer")
 
 
 class Subscriber:
@@ -60,8 +72,10 @@ class Core:
         self.state = State(migration=CONF.l2iso.migration)
         self.ovsdb: Fleet = Fleet(_OVSDBListener(self))
         self.packet_ins = PacketIns(self._packets_in)
+        serve_openflow_with(partial(Server, tls.may_be))
         self._isolation: str | None = None
         self._subscribers: list[Subscriber] = []
+        self._writer: Writer | None = None
 
     def use_isolation(self, name: str, key_range: KeyRange | None) -> None:
         """Say how networks are kept apart; raises L2IsoError when that was said already."""
@@ -74,11 +88,91 @@ class Core:
         """Tell ``subscriber`` from now on; subscribers are told in the order of subscription."""
         self._subscribers.append(subscriber)
 
+    def load(self, store: Store | None = None) -> None:
+        """Take what was kept into the state, and keep it from now on; once, before anything else.
+
+        ``store`` is that of the option ``connection`` unless it is given.  What follows is told
+        by the next `commit`: apps that come later want to hear of it too.  Raises UnusableStore,
+        and StoreError while another controller uses it.
+        """
+        if self._writer is not None:
+            return
+        store = store or SqliteStore(CONF.l2iso.connection)
+        self._writer = Writer(store, self._take_back)
+        try:
+            with _no_collection():
+                self._writer.add(self._load(store.load()))
+        except (L2IsoError, ValueError, TypeError) as error:
+            self.close()
+            if isinstance(error, StoreError):
+                raise
+            where = f"connection: {CONF.l2iso.connection}"
+            raise UnusableStore(f"{where} holds what cannot be used here: {error}") from error
+        self._writer.start()
+        store.listen(self._others_changed)
+
+    def _load(self, records: Sequence[Record]) -> RecordChanges:
+        """Take records into an empty state; return how what is kept must change to be the same.
+
+        Some may follow from nothing any more: what learned from a port that is not complete.
+        """
+        with self.state.changes.without_subjects():
+            self.state.apply(records)
+        noted, self.state.changes.records = self.state.changes.records, {}
+        for record in records:
+            change = noted.pop(record.id, RecordChange(None, None))
+            if change.new != record.value:
+                noted[record.id] = RecordChange(record.value, change.new)
+        return noted
+
+    def close(self) -> None:
+        """Write what is not written yet, and let others use what is kept."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close(CLOSE_SECONDS)
+
     def commit(self) -> None:
         """Tell all subscribers what the facts recorded since the last call touch."""
+        self._commit(ordered=False)
+
+    def carry_out(self, order: Callable[[], _Answer]) -> _Answer:
+        """Do what somebody asks for, commit it, and return its answer when it is on disk.
+
+        Also what was asked for before is then.  Raises what ``order`` raises, and StoreError when
+        nothing can be kept: then it has been taken back.
+        """
+        self.commit()
+        answer = order()
+        self._commit(ordered=True)
+        if self._writer is not None:
+            self._writer.wait_for_orders()
+        return answer
+
+    def written(self) -> None:
+        """Return when all that was committed so far is on disk; raises StoreError."""
+        if self._writer is not None:
+            self._writer.wait()
+
+    def _commit(self, ordered: bool) -> None:
         changes = self.state.changes.take()
         if changes:
+            if self._writer is not None:
+                self._writer.add(changes.records, ordered)
             self.tell(lambda subscriber: subscriber.changed(changes))
+
+    def _take_back(self, records: Sequence[Record]) -> None:
+        self.state.apply(records)
+        self.commit()
+
+    def _others_changed(self, records: Sequence[Record]) -> None:
+        """Take what somebody else has changed in the store."""
+        self.commit()
+        self.state.apply(records)
+        noted = self.state.changes.records
+        for record in records:
+            if record.id in noted:
+                merge(noted, {record.id: noted.pop(record.id)._replace(old=record.value)})
+        self.commit()
 
     def _packets_in(self, packets: Sequence[PacketIn]) -> None:
         """Record what packets tell, and commit it once for all of them."""
@@ -97,6 +191,17 @@ class Core:
 
 def _tell_packet_in(packet: PacketIn, subscriber: Subscriber) -> None:
     subscriber.packet_in(packet)
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Make many objects that stay: looking for garbage among them would double the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 class _OVSDBListener:

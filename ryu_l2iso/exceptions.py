@@ -28,3 +28,11 @@ class SwitchError(L2IsoError):
 
 class OVSDBError(L2IsoError):
     """An OVSDB server refused, or did not confirm in time, a transaction."""
+
+
+class StoreError(L2IsoError):
+    """What was to be kept could not be written, or not in time."""
+
+
+class UnusableStore(StoreError):
+    """What is kept cannot be used as it is; nothing of it was changed."""

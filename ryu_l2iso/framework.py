@@ -57,6 +57,7 @@ ofproto_v1_4_parser: Any = _module("ofproto.ofproto_v1_4_parser")
 
 CONF: Any = cfg.CONF
 AppManager: Any = app_manager.AppManager
+Datapath: Any = _module("controller.controller").Datapath
 CONFIG_DISPATCHER: Any = handler.CONFIG_DISPATCHER
 MAIN_DISPATCHER: Any = handler.MAIN_DISPATCHER
 DEAD_DISPATCHER: Any = handler.DEAD_DISPATCHER
@@ -102,6 +103,15 @@ else:
     set_ev_cls = handler.set_ev_cls
 
 config.register(CONF)
+
+
+def serve_openflow_with(server: Callable[[], Callable[[], None]]) -> None:
+    """Have the framework's OpenFlow app run what ``server`` returns, instead of its own server.
+
+    To be called before the app starts: it calls ``server``, and what that returns in a green
+    thread.  Under ``ryu-manager`` too, which starts the app itself.
+    """
+    _module("controller.ofp_handler").OpenFlowController = server
 
 
 def register_command_line() -> None:

@@ -6,7 +6,11 @@ import socket
 
 import eventlet
 
+from ryu_l2iso.addresses import resolved
 from ryu_l2iso.exceptions import L2IsoError
+
+BACKLOG = 1024
+"""Connections that may wait to be accepted; one more than that comes a second late."""
 
 
 def listen(host: str, port: int, purpose: str) -> socket.socket:
@@ -19,11 +23,10 @@ def listen(host: str, port: int, purpose: str) -> socket.socket:
         raise L2IsoError(f"{purpose}: port {port} is not 0 to 65535")
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
-        # By position: eventlet 0.30 has other names for the arguments than the standard library.
-        family, _, _, _, address = socket.getaddrinfo(
-            host or None, port, socket.AF_UNSPEC, socket.SOCK_STREAM, 0, socket.AI_PASSIVE
-        )[0]
-        listener: socket.socket = eventlet.listen(address, family=family, reuse_port=False)
+        family, address = resolved(host, port)
+        listener: socket.socket = eventlet.listen(
+            address, family=family, backlog=BACKLOG, reuse_port=False
+        )
     except OSError as error:
         raise L2IsoError(f"{purpose} cannot listen on {where}: {error.strerror}") from error
     return listener

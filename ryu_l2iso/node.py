@@ -15,7 +15,14 @@ import eventlet
 from ryu_l2iso import node_settings
 from ryu_l2iso.exceptions import L2IsoError
 from ryu_l2iso.node_settings import PROG, Settings, UsageError
-from ryu_l2iso.ovsdb import BridgeRow, Connection, EnsureManager, InterfaceRow
+from ryu_l2iso.ovsdb import (
+    BridgeRow,
+    Command,
+    Connection,
+    EnsureManager,
+    EnsureTLS,
+    InterfaceRow,
+)
 from ryu_l2iso.registration import AddressTaken, Controller, Registration
 from ryu_l2iso.state.values import dpid_to_str
 
@@ -26,14 +33,14 @@ FIRST_PAUSE = 0.5
 
 
 def manager_target(ovsdb_addr: str) -> str:
-    """Return the Manager target, ``ptcp:PORT:IP``, that serves a ``tcp:IP:PORT`` address."""
-    _, _, rest = ovsdb_addr.partition(":")
+    """Return the Manager target that serves an address: ``pssl:PORT:IP`` for ``ssl:IP:PORT``."""
+    method, _, rest = ovsdb_addr.partition(":")
     host, _, port = rest.rpartition(":")
-    return f"ptcp:{port}:{host}"
+    return f"p{method}:{port}:{host}"
 
 
 def is_local(ovsdb_addr: str) -> bool:
-    """Tell whether the host of a ``tcp:IP:PORT`` address is this one."""
+    """Tell whether the host of a ``tcp:IP:PORT`` or ``ssl:IP:PORT`` address is this one."""
     host = ovsdb_addr.partition(":")[2].rpartition(":")[0].strip("[]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
@@ -49,7 +56,13 @@ class Node:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._controller = Controller(settings.controller_url)
+        files = settings.tls_files
+        self._controller = Controller(
+            settings.controller_url,
+            settings.token_file,
+            settings.controller_ca,
+            None if files is None else (files.certificate, files.private_key),
+        )
         self._told: Registration | None = None
         self._absent: list[str] = []
         self._logged: set[str] = set()
@@ -184,7 +197,11 @@ class Node:
         return [dpid for dpid in self._controller.others_at(wanted) if dpid not in present]
 
     def _open_manager(self, wanted: Registration) -> None:
-        self._ovsdb.transact([EnsureManager(manager_target(wanted.ovsdb_addr))])
+        files = self._settings.tls_files
+        secured: list[Command] = []
+        if files is not None:
+            secured.append(EnsureTLS(files.private_key, files.certificate, files.ca_certs or ""))
+        self._ovsdb.transact([*secured, EnsureManager(manager_target(wanted.ovsdb_addr))])
 
     def _log_once(self, text: str) -> bool:
         """Log what is wrong unless that has been said since all was well."""

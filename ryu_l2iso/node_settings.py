@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import subprocess
 from collections.abc import Sequence
 
 from oslo_config import cfg
 
-from ryu_l2iso import config
+from ryu_l2iso import config, tls
 from ryu_l2iso.exceptions import InvalidValue, L2IsoError
 from ryu_l2iso.state.values import parse_ovsdb_addr, parse_tunnel_addr
 
@@ -29,6 +30,9 @@ class Settings:
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self.bridge: str = conf.bridge
         self.controller_url: str = conf.controller_url
+        self.token_file: str | None = conf.token_file
+        self.tls_files = _tls_files(conf)
+        self.controller_ca: str | None = conf.controller_ca or conf.ca_cert
         self.ovsdb_connection = _ovsdb_connection(conf.ovsdb_connection)
         self.tunnel_interface: str | None = conf.tunnel_interface
         self.external_ports: Sequence[str] = conf.external_port
@@ -40,7 +44,7 @@ class Settings:
             self.tunnel_ip = _tunnel_ip(conf.tunnel_ip)
         self.ovsdb_listen: str | None = None
         if conf.ovsdb_listen is not None:
-            self.ovsdb_listen = _ovsdb_listen(conf.ovsdb_listen)
+            self.ovsdb_listen = _ovsdb_listen(conf.ovsdb_listen)[len("tcp:") :]
 
     def tunnel_addr(self) -> str:
         """Return the tunnel address; raises L2IsoError when the interface has none (yet)."""
@@ -52,7 +56,23 @@ class Settings:
     def ovsdb_addr(self, tunnel_addr: str) -> str:
         """Return how the controller reaches this node's OVSDB server."""
         host = f"[{tunnel_addr}]" if ":" in tunnel_addr else tunnel_addr
-        return self.ovsdb_listen or f"tcp:{host}:{OVSDB_PORT}"
+        method = "tcp" if self.tls_files is None else "ssl"
+        return f"{method}:{self.ovsdb_listen or f'{host}:{OVSDB_PORT}'}"
+
+
+def _tls_files(conf: cfg.ConfigOpts) -> tls.Files | None:
+    """Return the files for this node's Open vSwitch; None: it does not speak TLS."""
+    files = (conf.private_key, conf.certificate, conf.ca_cert)
+    if not any(files):
+        return None
+    for name, path in zip(("private-key", "certificate", "ca-cert"), files):
+        if not path:
+            raise InvalidValue(name, "TLS needs all of private-key, certificate and ca-cert")
+        if not os.path.isabs(path):
+            raise InvalidValue(name, "must be an absolute path: Open vSwitch reads it")
+    found = tls.Files(*files)
+    tls.Credentials("TLS of Open vSwitch", found, server=True)
+    return found
 
 
 def _tunnel_ip(value: str) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import ssl
 from dataclasses import dataclass
 from typing import Any
 
 import eventlet
 import requests
 
+from ryu_l2iso import tls
 from ryu_l2iso.exceptions import L2IsoError
 from ryu_l2iso.state.values import dpid_to_str
+from ryu_l2iso.tokens import read_token
 
 EXTERNAL = "__NW_ID_EXTERNAL__"
 REQUEST_DEADLINE = 5.0
@@ -46,14 +49,25 @@ class Controller:
     """The controller's REST API, as far as a compute node needs it.
 
     Every method raises ControllerError when the controller cannot be reached, or does not answer
-    within ``REQUEST_DEADLINE``, or answers with an error.
+    within ``REQUEST_DEADLINE``, or answers with an error; and L2IsoError when the file with our
+    token cannot be used.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        token_file: str | None = None,
+        ca: str | None = None,
+        certificate: tuple[str, str] | None = None,
+    ) -> None:
+        """``ca``: PEM file that https is verified with; ``certificate``: ours, and its key."""
         self._base = f"{url.rstrip('/')}/v1.0"
+        self._token_file = token_file
         self._session = requests.Session()
         # The controller is on the management network; a proxy is for the way out of it.
         self._session.trust_env = False
+        self._session.verify = ca or True
+        self._session.cert = certificate
 
     def has(self, registration: Registration) -> bool:
         """Tell whether the controller knows all of the registration."""
@@ -66,14 +80,17 @@ class Controller:
         return not wanted or wanted <= self.external_ports(dpid)
 
     def others_at(self, registration: Registration) -> list[int]:
-        """Return the switches that are registered under another dpid at both of its addresses."""
+        """Return the switches that are registered under another dpid at both of its addresses.
+
+        Of those that our token is good for: others are none of our business.
+        """
         dpids = [int(dpid, 16) for dpid in self._get("conf/switches") or []]
         return [
             dpid
             for dpid in dpids
             if dpid != registration.dpid
-            and self._value(dpid, "ovs_tunnel_addr") == registration.tunnel_addr
-            and self._value(dpid, "ovsdb_addr") == registration.ovsdb_addr
+            and self._get(self._name(dpid, "ovs_tunnel_addr"), 403) == registration.tunnel_addr
+            and self._get(self._name(dpid, "ovsdb_addr"), 403) == registration.ovsdb_addr
         ]
 
     def external_ports(self, dpid: int) -> set[int]:
@@ -87,7 +104,7 @@ class Controller:
 
     def remove_external_port(self, dpid: int, port_no: int) -> None:
         """Take a port out of the network of uplinks; one that is not in it is fine."""
-        self._call("DELETE", self._external(dpid, port_no), forgive=404)
+        self._call("DELETE", self._external(dpid, port_no), 404)
 
     def set_tunnel_addr(self, dpid: int, address: str) -> None:
         """Set a switch's tunnel address; raises AddressTaken (409) while another has it."""
@@ -104,7 +121,7 @@ class Controller:
 
     def remove_switch(self, dpid: int) -> None:
         """Remove all that is configured of a switch; one that is unknown is fine."""
-        self._call("DELETE", f"conf/switches/{dpid_to_str(dpid)}", forgive=404)
+        self._call("DELETE", f"conf/switches/{dpid_to_str(dpid)}", 404)
 
     @staticmethod
     def _external(dpid: int, port_no: int) -> str:
@@ -117,32 +134,41 @@ class Controller:
     def _value(self, dpid: int, name: str) -> Any:
         return self._get(self._name(dpid, name))
 
-    def _get(self, path: str) -> Any:
-        """Return the JSON value of a resource; None when there is no such resource."""
-        answer = self._call("GET", path, forgive=404)
-        if answer.status_code == 404:
+    def _get(self, path: str, *forgiven: int) -> Any:
+        """Return the JSON value of a resource; None for an answer of 404, or one forgiven."""
+        answer = self._call("GET", path, 404, *forgiven)
+        if answer.status_code in (404, *forgiven):
             return None
         try:
             return answer.json()
         except ValueError:
             raise ControllerError(f"GET {answer.url}: the answer is not JSON") from None
 
-    def _call(self, method: str, path: str, forgive: int = 0) -> Any:
+    def _call(self, method: str, path: str, *forgiven: int) -> Any:
         answer = self._request(method, path)
-        if answer.status_code != forgive:
+        if answer.status_code not in forgiven:
             _check(answer)
         return answer
 
     def _request(self, method: str, path: str, value: Any = None) -> Any:
         url = f"{self._base}/{path}"
+        headers = {}
+        if self._token_file is not None:
+            headers["Authorization"] = f"Bearer {read_token(self._token_file)}"
         late = ControllerError(f"the controller does not answer at {self._base}: timed out")
         try:
             # The time-out of requests is one for each read, so a trickle would pass it.
             with eventlet.Timeout(REQUEST_DEADLINE, late):
                 return self._session.request(
-                    method, url, json=value, timeout=REQUEST_DEADLINE, allow_redirects=False
+                    method,
+                    url,
+                    json=value,
+                    headers=headers,
+                    timeout=REQUEST_DEADLINE,
+                    allow_redirects=False,
                 )
-        except requests.RequestException as error:
+        except OSError as error:
+            # Those of requests are too; so is that of a CA file that is not there.
             reason = _innermost(error)
             raise ControllerError(
                 f"the controller does not answer at {self._base}: {reason}"
@@ -153,6 +179,8 @@ def _innermost(error: BaseException) -> str:
     """Return the text of the first cause, which is the one that says something."""
     while error.__context__ is not None:
         error = error.__context__
+    if isinstance(error, ssl.SSLError):
+        return tls.cause(error)
     if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
         return os.strerror(error.errno)
     return str(error) or type(error).__name__

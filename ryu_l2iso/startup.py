@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import resource
 import signal
 import sys
 import traceback
@@ -20,7 +21,7 @@ import eventlet
 
 from ryu_l2iso import __version__, command_line, framework
 from ryu_l2iso.command_line import PROG, UsageError, described
-from ryu_l2iso.exceptions import L2IsoError
+from ryu_l2iso.exceptions import L2IsoError, UnusableStore
 from ryu_l2iso.framework import CONF, hub
 
 LOG = logging.getLogger("ryu_l2iso.manager")
@@ -33,10 +34,13 @@ KILL_DEADLINE = 4
 
 
 def main(arguments: list[str]) -> int:
-    """Run until a signal; return 0 after SIGTERM or Ctrl-C, 1 after a failure, 2 for bad usage."""
+    """Run until a signal; return 0 after SIGTERM or Ctrl-C, 1 after a failure.
+
+    Return 2 for what does not heal by itself: bad usage, or state that cannot be used.
+    """
     try:
         _run(command_line.parse(arguments))
-    except UsageError as error:
+    except (UsageError, UnusableStore) as error:
         return _failed(error, 2)
     except Exception as error:
         if CONF.verbose:
@@ -52,6 +56,7 @@ def _failed(error: Exception, status: int) -> int:
 
 
 def _run(apps: list[str]) -> None:
+    _allow_descriptors()
     ended: Any = hub.Queue()
     manager = framework.AppManager.get_instance()
     # Logging starts last: until here a fault is reported by one line and nothing else.
@@ -67,6 +72,12 @@ def _run(apps: list[str]) -> None:
             _close(manager)
     if failure:
         raise L2IsoError(failure)
+
+
+def _allow_descriptors() -> None:
+    """Let this process have as many descriptors as it may: switches and REST clients take many."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _load(manager: Any, apps: list[str]) -> None:

@@ -13,7 +13,14 @@ import eventlet  # noqa: E402
 
 eventlet.monkey_patch()
 
+import ssl  # noqa: E402
+import sys  # noqa: E402
+
 import pytest  # noqa: E402
+
+# A plugin of pytest has imported this before: its own SSLContext would call itself for ever.
+if "urllib3.util.ssl_" in sys.modules:
+    sys.modules["urllib3.util.ssl_"].SSLContext = ssl.SSLContext  # type: ignore[attr-defined]
 
 MAY_SKIP = "no Python 3.9 found"
 """How the one reason to skip starts that ``--no-skips`` lets pass."""

@@ -12,6 +12,7 @@ need() { # command, package
 need ovs-vsctl openvswitch-switch
 need ovsdb-tool openvswitch-common
 need ip iproute2
+need openssl openssl
 need ethtool ethtool
 # For the commands that "make lab" prints to play with.
 need ping iputils-ping

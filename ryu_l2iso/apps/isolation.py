@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from ryu_l2iso.core import Core, Subscriber
+from ryu_l2iso.exceptions import L2IsoError
 from ryu_l2iso.framework import (
     CONF,
-    MAIN_DISPATCHER,
     BaseApp,
-    ofp_event,
     ofproto_v1_4,
-    set_ev_cls,
 )
 from ryu_l2iso.openflow.fleet import Fleet
 from ryu_l2iso.openflow.packet_in import PacketIn
-from ryu_l2iso.openflow.programmer import Source, Watcher
+from ryu_l2iso.openflow.parties import Source, Watcher
 from ryu_l2iso.state.changes import Changes
 from ryu_l2iso.state.subjects import Subject
-
-REPLIES = [
-    ofp_event.EventOFPBarrierReply,
-    ofp_event.EventOFPBundleCtrlMsg,
-    ofp_event.EventOFPErrorMsg,
-    ofp_event.EventOFPFlowStatsReply,
-    ofp_event.EventOFPGroupDescStatsReply,
-    ofp_event.EventOFPMeterConfigStatsReply,
-]
-"""Events that an isolation app hands to its fleet: what a switch may answer."""
+from ryu_l2iso.state.values import dpid_to_str
 
 LOG = logging.getLogger(__name__)
 
@@ -39,16 +28,40 @@ class _Confirmations(Watcher):
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._confirmations = core.state.confirmations
 
-    def may_hold(self, dpid: int, subjects: Iterable[Subject]) -> None:
-        self._core.state.macs.may_hold(dpid, subjects)
+    def connected(self, dpid: int) -> None:
+        self._confirmations.connected(dpid)
 
-    def holds_none(self, dpid: int, subjects: Iterable[Subject]) -> None:
-        self._core.state.macs.holds_none(dpid, subjects)
+    def lost(self, dpid: int) -> None:
+        self._confirmations.disconnected(dpid)
         self._core.commit()
 
-    def holds_only(self, dpid: int, subjects: Iterable[Subject]) -> None:
-        self._core.state.macs.holds_only(dpid, subjects)
+    def failed(self, dpid: int) -> None:
+        self._confirmations.failed(dpid)
+        self._core.commit()
+
+    def may_hold(self, dpid: int, filled: AbstractSet[Subject]) -> bool:
+        """Wait until it is on disk, if it is new; raises StoreError when it cannot be."""
+        unrecorded = self._confirmations.may_hold(dpid, filled)
+        if not unrecorded:
+            return False
+        self._core.commit()
+        try:
+            self._core.written()
+        except L2IsoError:
+            self._confirmations.not_recorded(dpid, unrecorded)
+            self._core.commit()
+            raise
+        self._confirmations.recorded(unrecorded)
+        return True
+
+    def holds(self, dpid: int, filled: AbstractSet[Subject], empty: AbstractSet[Subject]) -> None:
+        self._confirmations.holds(dpid, filled, empty)
+        self._core.commit()
+
+    def holds_only(self, dpid: int, filled: AbstractSet[Subject]) -> None:
+        self._confirmations.holds_only(dpid, filled)
         self._core.commit()
 
 
@@ -57,7 +70,12 @@ class FlowProgramming(Subscriber):
 
     def __init__(self, core: Core, source: Source) -> None:
         self._state = core.state
-        self.fleet = Fleet(source, CONF.l2iso.openflow_timeout, _Confirmations(core))
+        # network_id → the key that it was logged to wait for
+        self._waits: dict[str, int | None] = {}
+        options = CONF.l2iso
+        self.fleet = Fleet(
+            source, options.openflow_timeout, _Confirmations(core), options.drift_interval
+        )
         core.subscribe(self)
 
     def changed(self, changes: Changes) -> None:
@@ -65,6 +83,29 @@ class FlowProgramming(Subscriber):
         for dpid, subjects in changes.subjects.items():
             for subject in subjects:
                 self.fleet.mark(dpid, subject)
+        for dpid in changes.switches:
+            if dpid not in self._state.switches and self.fleet.programmer(dpid) is not None:
+                # Nobody will tell of its VMs any more: strays are no VM's that will be heard of.
+                self.fleet.ovsdb_read(dpid)
+        for network_id in sorted(changes.waits):
+            self._log_wait(network_id)
+
+    def _log_wait(self, network_id: str) -> None:
+        """Log, once, that a network waits for its key, and that it does no longer."""
+        key = self._state.networks.key(network_id)
+        waited_for = self._state.networks.waited_for(network_id)
+        before = self._waits.pop(network_id, None)
+        if waited_for:
+            self._waits[network_id] = key
+        if waited_for and before != key:
+            switches = ", ".join(map(dpid_to_str, waited_for))
+            LOG.warning(
+                "network %s waits for key %s: not before it is confirmed to be in no other network"
+                " any more by %s",
+                *(network_id, key, switches),
+            )
+        if before is not None and not waited_for:
+            LOG.info("network %s no longer waits for key %d", network_id, before)
 
     def switch_connected(self, datapath: Any) -> None:
         """Program a switch that has connected."""
@@ -73,6 +114,9 @@ class FlowProgramming(Subscriber):
     def switch_disconnected(self, datapath: Any) -> None:
         """Stop programming a switch that is not connected any more."""
         self.fleet.disconnected(datapath)
+        if datapath.id not in self._state.switches:
+            # A peer may say that it is any switch, and each time another.
+            self.fleet.forget(datapath.id)
 
     def packet_in(self, packet: PacketIn) -> None:
         """Record that a guest showed itself at the place that it moves to."""
@@ -98,16 +142,15 @@ class IsolationApp(BaseApp, Subscriber):
         self._core: Core = kwargs["l2iso"]
 
     def program(self, source: Source) -> None:
-        """Have what ``source`` wants on every switch, and hear of changes after that is marked."""
+        """Have what ``source`` wants on every switch, and hear of changes after that is marked.
+
+        How networks are kept apart has been said by now: what was kept is loaded.
+        """
         self._programming = FlowProgramming(self._core, source)
         self._core.subscribe(self)
+        self._core.load()
 
     def stop(self) -> None:
         """Stop, and leave switches as they are."""
         self._programming.fleet.stop()
         super().stop()
-
-    @set_ev_cls(REPLIES, MAIN_DISPATCHER)
-    def received(self, ev: Any) -> None:
-        """Pass a switch's answer on to who waits for it."""
-        self._programming.fleet.received(ev.msg)

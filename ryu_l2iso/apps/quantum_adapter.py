@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ryu_l2iso import events
+from ryu_l2iso import events, tls
 from ryu_l2iso.core import Core, Subscriber
 from ryu_l2iso.framework import (
     CONF,
@@ -18,9 +18,10 @@ from ryu_l2iso.framework import (
     set_ev_cls,
 )
 from ryu_l2iso.openflow.ports import of_ports
-from ryu_l2iso.ovsdb import BridgeRow, InterfaceRow, set_up_bridge, use_ssl
+from ryu_l2iso.ovsdb import BridgeRow, InterfaceRow, set_up_bridge, use_tls
 from ryu_l2iso.ovsdb.facts import InterfaceFacts
 from ryu_l2iso.ovsdb.targets import controller_targets
+from ryu_l2iso.ovsdb.tunnel_ports import take_away
 from ryu_l2iso.state.changes import Changes
 from ryu_l2iso.workers import Workers
 
@@ -37,41 +38,50 @@ class QuantumAdapter(BaseApp, Subscriber):
         self._core: Core = kwargs["l2iso"]
         self._set_ups = Workers("setting the bridge up", self._set_up)
         self._facts = InterfaceFacts()
-        self._outgoing = hub.Queue()
+        self._outgoing = events.Outgoing()
+        # dpid → its datapath, from when its ports are recorded
+        self._datapaths: dict[int, Any] = {}
         self._core.subscribe(self)
-        if CONF.ctl_privkey and CONF.ctl_cert and CONF.ca_certs:
-            use_ssl(CONF.ctl_privkey, CONF.ctl_cert, CONF.ca_certs)
+        use_tls(tls.ovsdb_credentials(CONF), "ovsdb" in CONF.l2iso.plaintext)
 
     def start(self) -> None:
-        """Start handling events, and sending our own."""
+        """Start handling events, and sending our own: what was kept is told first."""
         super().start()
         self.threads.append(hub.spawn(self._send_events))
+        self._core.load()
+        self._core.commit()
 
     def stop(self) -> None:
         """Stop, and leave switches as they are."""
-        self._outgoing.put(None)
+        self._outgoing.close()
         self._core.ovsdb.close()
         super().stop()
 
     @set_ev_cls(ofp_event.EventOFPStateChange, [MAIN_DISPATCHER, DEAD_DISPATCHER])
     def state_changed(self, ev: Any) -> None:
         """Record the ports of a switch that has connected."""
-        datapath = ev.datapath
-        if datapath.id is None:
-            return
+        datapath, dpid = ev.datapath, ev.datapath.id
         if ev.state == MAIN_DISPATCHER:
-            ports = of_ports(list(datapath.ports.values()))
-            self._core.state.ports.replace_of_ports(datapath.id, ports)
+            self._datapaths[dpid] = datapath
+            self._core.state.ports.replace_of_ports(dpid, of_ports(list(datapath.ports.values())))
             self._core.commit()
             self._core.tell(lambda subscriber: subscriber.switch_connected(datapath))
-        else:
+        elif dpid in self._datapaths and self._datapaths[dpid] is datapath:
+            del self._datapaths[dpid]
             self._core.tell(lambda subscriber: subscriber.switch_disconnected(datapath))
+            self._core.state.ports.lost(dpid)
+            if dpid not in self._core.state.switches:
+                # A peer may say that it is any switch, and each time another.
+                self._core.state.ports.forget(dpid)
+                self._core.commit()
 
     @set_ev_cls(ofp_event.EventOFPPortStatus, MAIN_DISPATCHER)
     def port_status(self, ev: Any) -> None:
         """Record that a port was added, changed or deleted."""
         msg = ev.msg
         dpid, ports = msg.datapath.id, self._core.state.ports
+        if self._datapaths.get(dpid) is not msg.datapath:
+            return
         for port in of_ports([msg.desc]):
             if msg.reason == ofproto_v1_4.OFPPR_DELETE:
                 ports.remove_of_port(dpid, port.port_no)
@@ -89,12 +99,21 @@ class QuantumAdapter(BaseApp, Subscriber):
         for dpid in changes.switches:
             address = self._core.state.switches.ovsdb_addr(dpid)
             if address is None:
-                self._core.ovsdb.remove(dpid)
+                self._let_go(dpid)
                 self._set_ups.forget(dpid)
             else:
                 self._core.ovsdb.set_address(dpid, address)
-        for change in changes.ports:
-            self._outgoing.put(change)
+        self._outgoing.add(changes.ports)
+
+    def _let_go(self, dpid: int) -> None:
+        """End the connection to an OVSDB; a switch that is not registered loses its tunnels."""
+        connection = self._core.ovsdb.release(dpid)
+        if connection is None:
+            return
+        if dpid in self._core.state.switches:
+            connection.close()
+        else:
+            hub.spawn(take_away, dpid, connection, CONF.l2iso.ovsdb_timeout)
 
     def bridge_changed(self, dpid: int, bridge: BridgeRow | None) -> None:
         """Set a bridge up that was found or is not as it should be."""
@@ -107,7 +126,9 @@ class QuantumAdapter(BaseApp, Subscriber):
         self._core.commit()
 
     def ovsdb_read(self, dpid: int) -> None:
-        """Look at once at a bridge whose OVSDB server has come back."""
+        """Forget interfaces that were kept and are gone, and look at once at the bridge."""
+        self._core.state.ports.keep_interfaces(dpid, self._core.ovsdb.get(dpid).interfaces)
+        self._core.commit()
         self._set_ups.hurry(dpid)
 
     def _set_up(self, dpid: int) -> None:
@@ -120,6 +141,6 @@ class QuantumAdapter(BaseApp, Subscriber):
             self.logger.info("switch %016x: bridge %s set up", dpid, connection.bridge.name)
 
     def _send_events(self) -> None:
-        for change in iter(self._outgoing.get, None):
+        for change in self._outgoing.changes():
             for event in events.port_events(change):
                 self.send_event_to_observers(event)

@@ -21,8 +21,14 @@ class SimpleVLAN(IsolationApp):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._core.use_isolation("simple_vlan", KEYS)
+        self._core.state.ports.vlans.tell_apart()
+        core = self._core
         self._tags = AccessTags(
-            self._core.state, self._core.commit, self._flows_confirmed, CONF.l2iso.ovsdb_timeout
+            core.state,
+            core.commit,
+            core.written,
+            self._flows_confirmed,
+            CONF.l2iso.ovsdb_timeout,
         )
         self._updates = Workers("setting tags", self._update)
         self.program(VlanPipeline(self._core.state))
@@ -46,5 +52,5 @@ class SimpleVLAN(IsolationApp):
 
     def _flows_confirmed(self, dpid: int) -> None:
         programmer = self._programming.fleet.programmer(dpid)
-        if programmer is None or not programmer.wait_synced(CONF.l2iso.openflow_timeout):
+        if programmer is None or not programmer.wait_rid(CONF.l2iso.openflow_timeout):
             raise SwitchError("the switch has not confirmed that flows are gone")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ryu_l2iso.core import Core, Subscriber
-from ryu_l2iso.framework import CONF, BaseApp, app_manager
-from ryu_l2iso.ovsdb.tunnel_ports import sync_tunnel_ports
+from ryu_l2iso.framework import CONF, BaseApp, app_manager, hub
+from ryu_l2iso.ovsdb.tunnel_ports import TunnelPorts
 from ryu_l2iso.state.changes import Changes
 from ryu_l2iso.workers import Workers
 
@@ -21,6 +21,10 @@ class TunnelPortUpdater(BaseApp, Subscriber):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._core: Core = kwargs["l2iso"]
+        options = CONF.l2iso
+        self._tunnels = TunnelPorts(self._core.state, options.tunnel_type, options.ovsdb_timeout)
+        # dpid → what will look at it again
+        self._timers: dict[int, Any] = {}
         self._updates = Workers("updating tunnel ports", self._update)
         self._core.subscribe(self)
 
@@ -34,9 +38,12 @@ class TunnelPortUpdater(BaseApp, Subscriber):
         self._updates.hurry(dpid)
 
     def _update(self, dpid: int) -> None:
-        if self._core.state.switches.ovsdb_addr(dpid) is not None:
-            connection = self._core.ovsdb.get(dpid)
-            options = CONF.l2iso
-            sync_tunnel_ports(
-                self._core.state, dpid, connection, options.tunnel_type, options.ovsdb_timeout
-            )
+        timer = self._timers.pop(dpid, None)
+        if timer is not None:
+            timer.cancel()
+        if self._core.state.switches.ovsdb_addr(dpid) is None:
+            self._tunnels.forget(dpid)
+            return
+        pause = self._tunnels.sync(dpid, self._core.ovsdb.get(dpid))
+        if pause is not None:
+            self._timers[dpid] = hub.spawn_after(pause, self._updates.mark, dpid)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 
 from ryu_l2iso.exceptions import L2IsoError
-from ryu_l2iso.lab import demo, migration, report
+from ryu_l2iso.lab import demo, migration, report, soak
 from ryu_l2iso.lab.isolations import NAMES
 from ryu_l2iso.lab.shell import missing_requirement
 from ryu_l2iso.lab.topology import Lab
@@ -25,6 +25,7 @@ def _parser() -> argparse.ArgumentParser:
         "demo": "wire everything, print the isolation matrix, end 0 only if it is as it must be",
         "up": "do the same, then leave it running until Ctrl-C",
         "migrate": "move a VM that pings, print what was lost, end 0 only if nothing came twice",
+        "soak": "faults at random while VMs ping, end 0 only if nothing leaked or stayed broken",
     }
     for name, text in descriptions.items():
         command = commands.add_parser(name, help=text, description=text)
@@ -33,6 +34,11 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--networks", type=int, default=2, help="networks (2)")
         command.add_argument("--vms", type=int, default=2, help="VMs of a network on a node (2)")
         command.add_argument("--migration", choices=(ACTIVATE, DUPLICATE), default=ACTIVATE)
+        command.add_argument("--tls", action="store_true", help="OpenFlow, OVSDB, REST by TLS")
+    soaked = commands.choices["soak"]
+    soaked.add_argument("--seconds", type=float, default=60.0, help="how long (60)")
+    soaked.add_argument("--seed", type=int, default=1, help="of what happens when (1)")
+    soaked.add_argument("--away", type=float, default=5.0, help="longest outage in seconds (5)")
     return parser
 
 
@@ -63,7 +69,13 @@ def _stay(lab: Lab) -> None:
         signal.pause()
 
 
-def _run(lab: Lab, command: str) -> bool:
+def _work(lab: Lab, arguments: argparse.Namespace) -> bool:
+    if arguments.command == "soak":
+        return soak.run(lab, arguments.seconds, arguments.seed, arguments.away)
+    return migration.run(lab) if arguments.command == "migrate" else demo.run(lab)
+
+
+def _run(lab: Lab, arguments: argparse.Namespace) -> bool:
     """Run a command in a lab, and clean up; returns whether all was as it must be."""
     start = time.monotonic()
     lab.keep_logs = True
@@ -71,10 +83,10 @@ def _run(lab: Lab, command: str) -> bool:
         with lab:
             size = f"{len(lab.nodes)} nodes, {len(lab.vms)} VMs"
             print(f"{time.monotonic() - start:6.2f} s  {size}; named {lab.tag}", flush=True)
-            ok = migration.run(lab) if command == "migrate" else demo.run(lab)
+            ok = _work(lab, arguments)
             lab.keep_logs = not ok
             print(f"the whole took {time.monotonic() - start:.1f} s", flush=True)
-            if command == "up":
+            if arguments.command == "up":
                 _stay(lab)
     except KeyboardInterrupt:
         lab.remove_logs()
@@ -99,8 +111,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 arguments.vms,
                 arguments.isolation,
                 arguments.migration,
+                soak.OPTIONS if arguments.command == "soak" else None,
+                arguments.tls,
             )
-            status = 0 if _run(lab, arguments.command) else 1
+            status = 0 if _run(lab, arguments) else 1
     except L2IsoError as error:
         print(f"l2iso-lab: {error}", file=sys.stderr)
     except KeyboardInterrupt:

@@ -48,13 +48,17 @@ class Node(OpenVSwitch):
         self.stop_daemons()
         self.namespace.remove()
 
-    def add_bridges(self) -> None:
-        """Create br-phy with the node's address, and br-int."""
+    def add_bridges(self, dpid: str = "") -> None:
+        """Create br-phy with the node's address, and br-int, with a dpid if it is to have one."""
         arguments = []
         for bridge in (PHYSICAL_BRIDGE, INTEGRATION_BRIDGE):
             arguments += ["--", "add-br", bridge]
             arguments += ["--", "set", "bridge", bridge, "datapath_type=netdev"]
-        self.vsctl(*arguments[1:], "--", "add-port", PHYSICAL_BRIDGE, "eth0")
+        arguments += ["--", "add-port", PHYSICAL_BRIDGE, "eth0"]
+        if dpid:
+            setting = f"other_config:datapath-id={dpid}"
+            arguments += ["--", "set", "bridge", INTEGRATION_BRIDGE, setting, "fail_mode=secure"]
+        self.vsctl(*arguments[1:])
         self._set_address()
 
     def add_uplink(self) -> None:
@@ -103,3 +107,17 @@ class Node(OpenVSwitch):
                 local = options.get("local_ip", "")
                 tunnels.append(Tunnel(name, kind, local, options["remote_ip"]))
         return sorted(tunnels)
+
+    def purge_stale_tunnel_flows(self) -> bool:
+        """Have OVS forget what it caches, if it hands tunnel packets to the host; tell if it did.
+
+        The userspace datapath of OVS 3.1 may keep such a flow for ever when packets come in from
+        the other end while a tunnel port is made: nothing makes it look again.
+        """
+        if not self.tunnels():
+            return False
+        cached = self.appctl("dpctl/dump-flows").splitlines()
+        stale = [line for line in cached if "proto=47" in line and "tnl_p" not in line]
+        if stale:
+            self.appctl("revalidator/purge")
+        return bool(stale)

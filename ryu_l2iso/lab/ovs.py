@@ -12,6 +12,13 @@ from ryu_l2iso.lab.shell import run, wait_until
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 
+TLS_OPTIONS = (
+    "--private-key=db:Open_vSwitch,SSL,private_key",
+    "--certificate=db:Open_vSwitch,SSL,certificate",
+    "--ca-cert=db:Open_vSwitch,SSL,ca_cert",
+)
+"""What ovsdb-server takes its TLS files from, as Debian and Red Hat start it."""
+
 
 class OpenVSwitch:
     """ovsdb-server and ovs-vswitchd in a namespace; their files are in ``directory``.
@@ -40,6 +47,7 @@ class OpenVSwitch:
             str(self.directory / "conf.db"),
             f"--remote=p{self.database}",
             "--remote=db:Open_vSwitch,Open_vSwitch,manager_options",
+            *TLS_OPTIONS,
             "--pidfile",
             "--verbose=console:info",
         )
@@ -59,8 +67,10 @@ class OpenVSwitch:
 
     def start_daemons(self) -> None:
         """Create the database and start both daemons; no bridge yet."""
-        self.directory.mkdir()
-        run(["ovsdb-tool", "create", str(self.directory / "conf.db"), str(SCHEMA)])
+        self.directory.mkdir(exist_ok=True)
+        database = self.directory / "conf.db"
+        database.unlink(missing_ok=True)
+        run(["ovsdb-tool", "create", str(database), str(SCHEMA)])
         self.start_ovsdb_server()
         self.vsctl("--no-wait", "init")
         self.vswitchd.start()

@@ -108,7 +108,9 @@ def controller_process(
     arguments: list[str] = ["ryu_l2iso.manager", "--isolation", isolation]
     arguments += ["--config-file", str(controller_options(directory))]
     arguments += ["--wsapi-host", address, "--wsapi-port", str(rest_port)]
-    arguments += ["--ofp-listen-host", address, "--ofp-tcp-listen-port", str(openflow_port)]
+    arguments += ["--ofp-listen-host", address]
+    for kind in ("tcp", "ssl"):
+        arguments += [f"--ofp-{kind}-listen-port", str(openflow_port)]
     return python_process("controller", namespace, directory, arguments)
 
 
@@ -119,11 +121,9 @@ def agent_process(
     url: str,
     database: str,
     tunnel_ip: str,
-    uplinks: Sequence[str],
+    options: Sequence[str],
 ) -> Process:
     """Return a compute node's agent, to be started; ``database`` is an OVSDB remote."""
     arguments = ["ryu_l2iso.agent", "--bridge", "br-int", "--controller-url", url]
     arguments += ["--ovsdb-connection", database, "--tunnel-ip", tunnel_ip]
-    for port in uplinks:
-        arguments += ["--external-port", port]
-    return python_process(name, namespace, directory, arguments)
+    return python_process(name, namespace, directory, [*arguments, *options])

@@ -5,9 +5,12 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import ssl
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from ryu_l2iso.lab.certificates import Certificates
+from ryu_l2iso.lab.credentials import Tokens
 from ryu_l2iso.lab.netns import Namespace
 from ryu_l2iso.lab.shell import LabError
 
@@ -23,32 +26,52 @@ class Answer(NamedTuple):
 
 
 class _Connection(http.client.HTTPConnection):
-    """An HTTP connection whose socket belongs to a namespace."""
+    """An HTTP connection whose socket belongs to a namespace; with a context it is https."""
 
-    def __init__(self, namespace: Namespace, address: str, port: int) -> None:
+    def __init__(
+        self, namespace: Namespace, address: str, port: int, context: ssl.SSLContext | None
+    ) -> None:
         super().__init__(address, port, timeout=10)
         self._namespace = namespace
+        self._context = context
 
     def connect(self) -> None:
         self.sock = self._namespace.socket(socket.AF_INET, socket.SOCK_STREAM)
         self.sock.settimeout(10)
         self.sock.connect((self.host, self.port))
+        if self._context is not None:
+            self.sock = self._context.wrap_socket(self.sock, server_hostname=self.host)
 
 
 class Quantum:
-    """The plugin; it speaks from ``namespace`` to the REST API at ``address``, ``port``."""
+    """The plugin; it speaks from ``namespace`` to the REST API at ``address``, ``port``.
 
-    def __init__(self, namespace: Namespace, address: str, port: int) -> None:
+    By https where there are ``certificates``.
+    """
+
+    def __init__(
+        self,
+        namespace: Namespace,
+        address: str,
+        port: int,
+        tokens: Tokens,
+        certificates: Certificates | None = None,
+    ) -> None:
         self._namespace = namespace
         self._address = address
         self._port = port
+        self._tokens = tokens
+        self._certificates = certificates
 
     def request(self, method: str, path: str, body: Any | None = None) -> Answer:
         """Send one request, ``path`` below /v1.0, ``body`` as JSON; raises OSError."""
-        connection = _Connection(self._namespace, self._address, self._port)
+        secure = self._certificates
+        context = None if secure is None else secure.client_context()
+        connection = _Connection(self._namespace, self._address, self._port, context)
         try:
             data = None if body is None else json.dumps(body)
-            connection.request(method, f"/v1.0{path}", data)
+            headers = {"Authorization": f"Bearer {self._tokens.for_path(path)}"}
+            connection.request(method, f"/v1.0{path}", data, headers)
             response = connection.getresponse()
             return Answer(response.status, response.read().decode())
         finally:

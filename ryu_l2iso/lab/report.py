@@ -136,8 +136,10 @@ def _plug_command(vm: VM) -> str:
 def play_lines(lab: Lab) -> Iterator[str]:
     """Yield commands to play with a running lab."""
     node, vm, peer = lab.nodes[0], lab.vms[0], lab.vms[len(lab.vms) // len(lab.networks) - 1]
-    url = f"http://{CONTROLLER_ADDRESS}:{REST_PORT}/v1.0"
-    curl = f"ip netns exec {lab.control.name} curl -s"
+    url = f"{lab.url}/v1.0"
+    curl = f"ip netns exec {lab.control.name} curl -s -H @{lab.tokens.header}"
+    if lab.certificates is not None:
+        curl += f" --cacert {lab.certificates.ca}"
     environment = f"OVS_RUNDIR={node.directory}"
     commands: list[str] = [
         f"# from {vm.name} to {peer.name}, over IPv4 and IPv6; a shell in {vm.name}",

@@ -15,6 +15,7 @@ from ryu_l2iso.exceptions import L2IsoError
 PACKAGES: dict[str, str] = {
     "ip": "iproute2",
     "ethtool": "ethtool",
+    "openssl": "openssl",
     "ovsdb-tool": "openvswitch-switch",
     "ovsdb-server": "openvswitch-switch",
     "ovs-vswitchd": "openvswitch-switch",

@@ -8,9 +8,12 @@ import shutil
 import signal
 import tempfile
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
+from ryu_l2iso.lab.certificates import Certificates
+from ryu_l2iso.lab.credentials import Tokens
 from ryu_l2iso.lab.flat import FlatNetwork
 from ryu_l2iso.lab.isolations import Isolation, isolation_called
 from ryu_l2iso.lab.netns import Namespace, PhysicalNetwork
@@ -61,7 +64,9 @@ class Lab:
     """Compute nodes on one machine; a context manager that removes everything at its end.
 
     ``networks`` networks with the same addresses, but for the MACs where ``isolation`` needs
-    them different, have ``vms`` VMs each on every node; ``migration`` is the controller's option.
+    them different, have ``vms`` VMs each on every node; ``migration`` is the controller's option,
+    and ``options`` are more of its section ``l2iso``, by name.  With ``tls`` OpenFlow, OVSDB and
+    REST go by TLS alone.
     Entering makes nodes and VMs; nothing is plugged, and the controller is started by its own
     method.  Every name carries ``tag``, so that labs can run side by side.  Logs are in
     ``directory``, which is removed as well unless ``keep_logs`` is set by then.
@@ -74,6 +79,8 @@ class Lab:
         vms: int = 2,
         isolation: str = "gre",
         migration: str = ACTIVATE,
+        options: Mapping[str, str] | None = None,
+        tls: bool = False,
     ) -> None:
         self.isolation: Isolation = isolation_called(isolation)
         _check_size(nodes, networks, vms)
@@ -82,6 +89,10 @@ class Lab:
         self.directory = Path(tempfile.gettempdir(), f"l2iso-{self.tag}")
         self.keep_logs = False
         self.migration = migration
+        self.tokens = Tokens(self.directory)
+        token_file = str(self.tokens.file)
+        self._options = {"migration": migration, "token_file": token_file, **(options or {})}
+        self.certificates = Certificates(self.directory / "pki") if tls else None
         self.physical = PhysicalNetwork(Namespace(f"{self.tag}-phys"))
         self.flat = FlatNetwork(self.physical.namespace, self.directory / "flat")
         self.control = Namespace(f"{self.tag}-ctl")
@@ -95,11 +106,18 @@ class Lab:
             for place, node in enumerate(self.nodes)
             for number in range(place * vms + 1, (place + 1) * vms + 1)
         ]
-        self.quantum = Quantum(self.control, CONTROLLER_ADDRESS, REST_PORT)
-        options = (self.isolation.name, CONTROLLER_ADDRESS, REST_PORT, OPENFLOW_PORT)
-        self.controller = controller_process(self.control, self.directory, *options)
+        rest = (self.control, CONTROLLER_ADDRESS, REST_PORT)
+        self.quantum = Quantum(*rest, self.tokens, self.certificates)
+        where = (self.isolation.name, CONTROLLER_ADDRESS, REST_PORT, OPENFLOW_PORT)
+        self.controller = controller_process(self.control, self.directory, *where)
         self.agents = [self._agent(node) for node in self.nodes]
         self._undo = contextlib.ExitStack()
+
+    @property
+    def url(self) -> str:
+        """Where the controller's REST API is."""
+        method = "http" if self.certificates is None else "https"
+        return f"{method}://{CONTROLLER_ADDRESS}:{REST_PORT}"
 
     def _node(self, number: int) -> Node:
         name = f"node{number}"
@@ -115,11 +133,13 @@ class Lab:
 
     def _agent(self, node: Node) -> Process:
         name = f"{node.name}-agent"
-        url = f"http://{CONTROLLER_ADDRESS}:{REST_PORT}"
-        uplinks = [UPLINK] if self.isolation.flat else []
-        return agent_process(
-            name, node.namespace, self.directory, url, node.database, node.address, uplinks
-        )
+        options = ["--token-file", str(self.tokens.of_agent(node.name))]
+        if self.isolation.flat:
+            options += ["--external-port", UPLINK]
+        if self.certificates is not None:
+            options += self.certificates.agent_options(node.name)
+        where = (self.url, node.database, node.address)
+        return agent_process(name, node.namespace, self.directory, *where, options)
 
     def __enter__(self) -> Lab:
         try:
@@ -150,8 +170,7 @@ class Lab:
         # Each step is undone even if it was half done, so its undoing is noted first.
         self._undo.callback(self._end_logs)
         self.directory.mkdir(mode=0o700)
-        options = f"[l2iso]\nmigration = {self.migration}\n"
-        controller_options(self.directory).write_text(options)
+        self._write_options()
         self._undo.callback(self.physical.namespace.remove)
         self.physical.add()
         self._undo.callback(self.control.remove)
@@ -166,8 +185,20 @@ class Lab:
             vm.add()
         for node in self.nodes:
             node.add_bridges()
+        dpids = {node.name: node.dpid() for node in self.nodes}
+        self.tokens.make(dpids)
+        if self.certificates is not None:
+            self.certificates.make(CONTROLLER_ADDRESS, dpids)
         if self.isolation.flat:
             self._build_flat()
+
+    def _write_options(self) -> None:
+        lines = ["[DEFAULT]"]
+        if self.certificates is not None:
+            lines += self.certificates.controller_options()
+        lines += ["[l2iso]", f"connection = {self.directory / 'state.db'}"]
+        lines += [*(f"{name} = {value}" for name, value in self._options.items()), ""]
+        controller_options(self.directory).write_text("\n".join(lines))
 
     def _build_flat(self) -> None:
         self._undo.callback(self.flat.remove)

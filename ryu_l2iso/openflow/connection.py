@@ -1,36 +1,67 @@
 """One OpenFlow connection of a switch: requests that return an answer or raise.
 
-The framework carries the bytes and answers echo requests.  What is sent is packed by ``wire``,
-and replies are unpacked by it from the message's bytes.
+The framework carries the bytes to the switch; replies come past it (see ``peer``).  What is sent
+is packed by ``wire``, and replies are unpacked by it.
 """
 
 from __future__ import annotations
 
+import struct
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, Callable, TypeVar
+from functools import partial
+from typing import Any, Callable, NamedTuple, TypeVar
 
 from ryu_l2iso.exceptions import SwitchError
 from ryu_l2iso.framework import hub, ofproto_v1_4
 from ryu_l2iso.openflow import wire
 from ryu_l2iso.openflow.framing import WireError, unpack_header
-from ryu_l2iso.openflow.plan import Plan
+from ryu_l2iso.openflow.plan import Key, Plan, key_of
 from ryu_l2iso.openflow.wire import InstalledFlow, InstalledGroup, InstalledMeter
+from ryu_l2iso.pipelines.flow import Flow, Group, Meter
 
 _CHUNK = 0x10000
 """Bytes handed to the framework at a time; its queue holds 16 of them."""
 
+MAX_READ = 120_000
+"""Flows, groups or meters of one switch: a reply may say for ever that more follow, and these are
+compared within a second, in which nothing else runs."""
+
 _XIDS = 1 << 32
+
+_SHOWN = 200
+"""Characters of a flow or group that an error shows."""
 
 _T = TypeVar("_T")
 _Step = tuple[str, Callable[[Any, int], bytes], Any]
 """What a message does, the function that packs it, and what it is about, a flow or an id."""
 
 
+class Refusal(NamedTuple):
+    """What of a plan was refused, a flow, a group, a meter or the id of one, and why."""
+
+    piece: Any
+    why: str
+
+
+class Refused(SwitchError):
+    """Pieces of a plan were refused by the switch, or cannot be put into a message."""
+
+    def __init__(self, what: str, refusals: Sequence[Refusal]) -> None:
+        super().__init__(f"{what}: {refusals[0].why}")
+        self.refusals = tuple(refusals)
+
+    def by_key(self) -> dict[Key, str]:
+        """Return what names each flow, group or meter → why; those deleted by an id are left."""
+        pieces = (r for r in self.refusals if isinstance(r.piece, (Flow, Group, Meter)))
+        return {key_of(refusal.piece): refusal.why for refusal in pieces}
+
+
 class _Request:
     """A request under way: messages with xids in a row, the steps of a plan after the first.
 
-    ``take`` gets each reply and returns whether it was the last.
+    ``take`` gets each reply and returns whether it was the last.  A step that is refused is noted
+    in ``refusals``; what the switch answers to the rest still comes.
     """
 
     def __init__(
@@ -39,6 +70,7 @@ class _Request:
         self._xids = range(first_xid, first_xid + len(steps) + 2)
         self._steps = steps
         self._take = take
+        self.refusals: list[Refusal] = []
         self.error: str | None = None
         self.done = hub.Event()
 
@@ -48,25 +80,30 @@ class _Request:
         if xid not in self._xids or self.done.is_set():
             return
         if kind == wire.ERROR:
-            self.finish(self._refusal(buf, xid))
+            self._refused(buf, xid)
         elif self._take(buf):
             self.finish()
 
-    def _refusal(self, buf: bytes, xid: int) -> str:
+    def _refused(self, buf: bytes, xid: int) -> None:
         error = wire.unpack_error(buf)
         code = ofproto_v1_4.ofp_error_code_to_str(error.type, error.code)
         text = f"the switch refused with {ofproto_v1_4.ofp_error_type_to_str(error.type)} {code}"
         index = xid - self._xids.start - 1
-        if not 0 <= index < len(self._steps):
-            return text
-        verb, _, piece = self._steps[index]
-        return f"{text} {verb} {piece}"
+        if 0 <= index < len(self._steps):
+            self.refusals.append(_refusal(text, self._steps[index]))
+        else:
+            self.finish(text)
 
     def finish(self, error: str | None = None) -> None:
         """Wake whoever waits; the first cause is the one that tells most."""
         if not self.done.is_set():
             self.error = error
             self.done.set()
+
+
+def _refusal(text: str, step: _Step) -> Refusal:
+    verb, _, piece = step
+    return Refusal(piece, f"{text} {verb} {str(piece)[:_SHOWN]}")
 
 
 class Connection:
@@ -87,6 +124,12 @@ class Connection:
         request = wire.pack_flow_stats_request(cookie, mask, self._take_xids(1))
         return self._read(request, wire.unpack_flow_stats, "the read of its flows", deadline)
 
+    def count_flows(self, cookie: int, mask: int, deadline: float) -> int:
+        """Return how many flows ``read_flows`` would; the switch counts, and sends one number."""
+        request = wire.pack_aggregate_request(cookie, mask, self._take_xids(1))
+        (count,) = self._read(request, wire.unpack_aggregate, "the count of its flows", deadline)
+        return count
+
     def read_groups(self, deadline: float) -> list[InstalledGroup]:
         """Return all groups; as ``read_flows`` otherwise."""
         request = wire.pack_group_desc_request(self._take_xids(1))
@@ -102,7 +145,7 @@ class Connection:
 
         Flows and groups go in one bundle.  Open vSwitch takes no meter-mod in a bundle: meters
         are made before it and deleted after it.  ``deadline`` is for each of the three parts.
-        Raises SwitchError; a part of which something is refused ends the plan.
+        Raises SwitchError; a part of which something is refused ends the plan, with Refused.
         """
         self._apply_meters(_meter_steps(plan), deadline)
         self._apply_bundle(_bundle_steps(plan), deadline)
@@ -112,16 +155,16 @@ class Connection:
         """Send steps in one bundle.
 
         The commit is not held back for the answers to what goes before it, which saves a round
-        trip.  A message that the switch cannot even decode is then left out, and SwitchError is
-        raised; one that it cannot carry out undoes the whole bundle, and SwitchError is raised.
+        trip.  A message that the switch cannot even decode is then left out, and Refused is
+        raised; one that it cannot carry out undoes the whole bundle, and Refused is raised.
         """
         if not steps:
             return
         self._bundle_id += 1
         first = self._take_xids(len(steps) + 2)
+        wrap = partial(wire.pack_bundle_add, self._bundle_id)
         messages = [wire.pack_bundle_control(self._bundle_id, wire.OPEN_REQUEST, first)]
-        for xid, (_, pack, piece) in enumerate(steps, first + 1):
-            messages.append(wire.pack_bundle_add(self._bundle_id, pack(piece, xid)))
+        messages += _packed(steps, first + 1, wrap)
         last = first + len(steps) + 1
         messages.append(wire.pack_bundle_control(self._bundle_id, wire.COMMIT_REQUEST, last))
         self._ask(_Request(first, _is_committed, steps), messages, "a bundle", deadline)
@@ -132,19 +175,23 @@ class Connection:
             return
         first = self._take_xids(len(steps) + 2)
         last = first + len(steps) + 1
-        messages = [pack(piece, xid) for xid, (_, pack, piece) in enumerate(steps, first + 1)]
+        messages = _packed(steps, first + 1, bytes)
         messages.append(wire.pack_barrier_request(last))
         self._ask(_Request(first, _is_barrier, steps), messages, "its meters", deadline)
 
-    def received(self, msg: Any) -> None:
-        """Take a message that the framework has got from this switch; what is not ours is left."""
+    def received(self, reply: bytes) -> None:
+        """Take a reply of this switch; what does not answer us is left.
+
+        Raises WireError for one that breaks the protocol.
+        """
         request = self._request
         if request is None:
             return
         try:
-            request.received(msg.buf)
+            request.received(reply)
         except WireError as error:
             request.finish(f"the switch sent {error}")
+            raise
 
     def close(self) -> None:
         """Fail the request under way: no answer will come."""
@@ -171,6 +218,8 @@ class Connection:
         def take(buf: bytes) -> bool:
             part, more = unpack(buf)
             found.extend(part)
+            if len(found) > MAX_READ:
+                raise WireError(f"more than {MAX_READ} flows, groups or meters")
             return not more
 
         xid = unpack_header(request)[1]
@@ -185,10 +234,13 @@ class Connection:
         try:
             for chunk in _chunks(messages):
                 self._send(chunk, max(end - time.monotonic(), 0.001), what)
-            if not request.done.wait(max(end - time.monotonic(), 0.001)):
-                raise SwitchError(f"{what}: no answer in {deadline:g} s")
+            answered = request.done.wait(max(end - time.monotonic(), 0.001))
         finally:
             self._request = None
+        if request.refusals:
+            raise Refused(what, request.refusals)
+        if not answered:
+            raise SwitchError(f"{what}: no answer in {deadline:g} s")
         if request.error is not None:
             raise SwitchError(f"{what}: {request.error}")
 
@@ -226,6 +278,21 @@ def _bundle_steps(plan: Plan) -> list[_Step]:
 
 def _meter_deletions(plan: Plan) -> list[_Step]:
     return [("deleting", wire.pack_meter_delete, key.meter_id) for key in plan.meters_to_delete]
+
+
+def _packed(steps: Sequence[_Step], xid: int, wrap: Callable[[bytes], bytes]) -> list[bytes]:
+    """Return the messages of steps, with xids in a row; raises Refused."""
+    messages, refusals = [], []
+    for step in steps:
+        _, pack, piece = step
+        try:
+            messages.append(wrap(pack(piece, xid)))
+        except (WireError, struct.error) as error:
+            refusals.append(_refusal(str(error), step))
+        xid += 1
+    if refusals:
+        raise Refused("packing", refusals)
+    return messages
 
 
 def _is_barrier(buf: bytes) -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
+from ryu_l2iso.framework import hub
 from ryu_l2iso.openflow.connection import Connection
-from ryu_l2iso.openflow.programmer import TIMEOUT, Programmer, Source, Watcher
+from ryu_l2iso.openflow.parties import Source, Watcher
+from ryu_l2iso.openflow.programmer import TIMEOUT, Programmer
 from ryu_l2iso.state.subjects import Subject
 
 
@@ -13,15 +16,22 @@ class Fleet:
     """dpid → programmer.  No method blocks."""
 
     def __init__(
-        self, source: Source, timeout: float = TIMEOUT, watcher: Watcher | None = None
+        self,
+        source: Source,
+        timeout: float = TIMEOUT,
+        watcher: Watcher | None = None,
+        check_interval: float = 0.0,
     ) -> None:
-        """Take ``timeout``, in seconds, as what a switch may take for one answer."""
+        """Take ``timeout``, in seconds, as what a switch may take for one answer.
+
+        Every switch is checked for what others have changed once in ``check_interval``, also in
+        seconds; with 0 never.
+        """
         self._watcher = watcher
         self._source = source
         self._timeout = timeout
         self._programmers: dict[int, Programmer] = {}
-        # dpid → its datapaths, the one in use last: a switch may be told several of our addresses
-        self._datapaths: dict[int, list[Any]] = {}
+        self._patrol = hub.spawn(self._check_all, check_interval) if check_interval else None
 
     def programmer(self, dpid: int) -> Programmer | None:
         """Return the programmer of a switch, if it was ever connected or its OVSDB read."""
@@ -35,30 +45,19 @@ class Fleet:
 
     def connected(self, datapath: Any) -> None:
         """Program a switch that has connected: the framework's ``datapath`` knows its ``id``."""
-        self._datapaths.setdefault(datapath.id, []).append(datapath)
-        self._ensure(datapath.id).connected(Connection(datapath))
+        connection = Connection(datapath)
+        datapath.socket.replies = connection.received
+        self._ensure(datapath.id).connected(connection)
 
     def disconnected(self, datapath: Any) -> None:
-        """Stop sending by a datapath; if it was in use, the switch's next youngest is."""
+        """Stop sending by a datapath."""
         programmer = self._programmers.get(datapath.id)
-        known = self._datapaths.pop(datapath.id, [])
-        left = [other for other in known if other is not datapath]
-        if left:
-            self._datapaths[datapath.id] = left
         if programmer is not None:
             programmer.disconnected(datapath)
-            if left and known[-1] is datapath:
-                programmer.connected(Connection(left[-1]))
 
     def ovsdb_read(self, dpid: int) -> None:
         """Record that all that the OVSDB of a switch tells is known: strays may be deleted."""
         self._ensure(dpid).ovsdb_read()
-
-    def received(self, msg: Any) -> None:
-        """Take an answer of a switch, or its error message, that the framework has got."""
-        programmer = self._programmers.get(msg.datapath.id)
-        if programmer is not None:
-            programmer.received(msg)
 
     def forget(self, dpid: int) -> None:
         """Stop programming a switch and forget all about it; it keeps what it has."""
@@ -68,8 +67,21 @@ class Fleet:
 
     def stop(self) -> None:
         """Stop programming all switches; they keep what they have."""
+        if self._patrol is not None:
+            hub.kill(self._patrol)
         for dpid in list(self._programmers):
             self.forget(dpid)
+
+    def _check_all(self, interval: float) -> None:
+        """Check one switch after the other, for ever, so that no two are due together."""
+        while True:
+            dpids = list(self._programmers)
+            if not dpids:
+                hub.sleep(interval)
+            for dpid in dpids:
+                hub.sleep(random.uniform(0.5, 1.5) * interval / len(dpids))
+                if dpid in self._programmers:
+                    self._programmers[dpid].check()
 
     def _ensure(self, dpid: int) -> Programmer:
         if dpid not in self._programmers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from struct import Struct
 from typing import Callable, NamedTuple, Union
 
@@ -61,7 +62,7 @@ def _number(field: int, size: int) -> _Field:
 
 TUNNEL_ID = _number(38, 8)
 
-_ETH_SRC, _VLAN_VID = _header(4, 6), _header(6, 2)
+_IN_PORT, _ETH_SRC, _VLAN_VID = _header(0, 4), _header(4, 6), _header(6, 2)
 _FIELDS = {
     "in_port": _number(0, 4),
     "metadata": _number(2, 8),
@@ -104,23 +105,45 @@ def unpack_match(buf: bytes, pos: int, end: int) -> tuple[Match | bytes, int]:
 
     Where one of its fields is none of ours, the match is the fields as they came.
     """
-    kind, length = _TLV.unpack_from(buf, pos)
-    after = pos + length + (-length % 8)
-    if kind != 1 or length < 4 or after > end:
-        raise WireError(f"a match of type {kind} and {length} bytes")
-    return _unpack_fields(buf[pos + 4 : pos + length]), after
+    oxm, after = _fields_at(buf, pos, end)
+    return _unpack_fields(oxm), after
 
 
-def _unpack_fields(oxm: bytes) -> Match | bytes:
-    found: dict[str, Value] = {}
+def in_port_of(buf: bytes, pos: int, end: int) -> tuple[int | None, int]:
+    """Return the port in the match at ``pos``, None without one, and where the match ends.
+
+    Its other fields may be any, also none of ours.
+    """
+    oxm, after = _fields_at(buf, pos, end)
+    found = [int.from_bytes(value, "big") for header, value in _fields(oxm) if header == _IN_PORT]
+    return found[0] if found else None, after
+
+
+def _fields(oxm: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the header and the value of each field."""
     pos = 0
     while pos < len(oxm):
         start = pos + 4
         header, pos = oxm[pos:start], start + oxm[start - 1] if start <= len(oxm) else len(oxm) + 1
         if pos > len(oxm):
             raise WireError("a match field reaches beyond its match")
+        yield header, oxm[start:pos]
+
+
+def _fields_at(buf: bytes, pos: int, end: int) -> tuple[bytes, int]:
+    """Return the fields of the match at ``pos``, and where it ends with its padding."""
+    kind, length = _TLV.unpack_from(buf, pos)
+    after = pos + length + (-length % 8)
+    if kind != 1 or length < 4 or after > end:
+        raise WireError(f"a match of type {kind} and {length} bytes")
+    return buf[pos + 4 : pos + length], after
+
+
+def _unpack_fields(oxm: bytes) -> Match | bytes:
+    found: dict[str, Value] = {}
+    for header, field in _fields(oxm):
         name, unpack = _UNPACK.get(header, ("", _text))
-        value = unpack(oxm[start:pos])
+        value = unpack(field)
         if not name or value is None or name in found:
             return oxm
         found[name] = value

@@ -13,7 +13,7 @@ a *stray*.  It may be a leftover, or the flow of a VM that we have not heard of 
 switch's OVSDB has been read there is no telling, and it stays.
 
 Groups and meters have no cookie.  One is ours if a flow of ours refers to it or if it was desired
-before; those of others are never deleted.
+before; those of others are never deleted.  One of others that has an id of ours is replaced.
 """
 
 from __future__ import annotations
@@ -203,10 +203,10 @@ def referred(flows: Iterable[InstalledFlow]) -> set[Key]:
 
 
 def stale_flows(installed: Contents, ports: Container[int]) -> set[Key]:
-    """Return the names of the flows that name a port which the switch does not have.
+    """Return the names of the flows that name a port which is not among these.
 
-    OVS gives the number of a port that is gone to the next one: such a flow would be about a
-    stranger then.
+    OVS gives the number of a port that is gone to the next one: such a flow is about a stranger
+    then, or would be.
     """
     return {
         flow.id

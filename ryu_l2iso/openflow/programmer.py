@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Container, Iterable, Sequence
+import random
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Callable
 
 from ryu_l2iso.exceptions import L2IsoError, SwitchError
 from ryu_l2iso.framework import hub
-from ryu_l2iso.openflow.connection import Connection
+from ryu_l2iso.openflow.connection import Connection, Refused
+from ryu_l2iso.openflow.drift import Drift, log_taken
+from ryu_l2iso.openflow.left_out import LeftOut
+from ryu_l2iso.openflow.parties import Source, Watcher
 from ryu_l2iso.openflow.plan import Contents, Key, Plan, compare, key_of, stale_flows
 from ryu_l2iso.pipelines.flow import Piece
 from ryu_l2iso.state.subjects import PortSubject, Subject
@@ -23,38 +28,11 @@ FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 """Seconds between a failure and the next full sync; doubled with each failure in a row."""
 
+MOST_REFUSALS = 10
+"""How often in a row a switch may refuse something before it is given pauses."""
 
-class Source(Protocol):
-    """Where a programmer asks what a switch should hold.  Pure and fast: it never blocks."""
-
-    cookie: int
-    cookie_mask: int
-    """A flow is ours if its cookie equals ``cookie`` in the bits of ``cookie_mask``."""
-
-    def subjects(self, dpid: int) -> Iterable[Subject]:
-        """Return all subjects of a switch."""
-
-    def ports(self, dpid: int) -> Container[int]:
-        """Return the numbers of the ports that a switch has."""
-
-    def desired(self, dpid: int, subject: Subject) -> Sequence[Piece]:
-        """Return what the switch should hold for a subject; nothing for one that is gone."""
-
-
-class Watcher:
-    """Is told what a switch holds, by subject; each method does nothing unless overridden.
-
-    No method may block.
-    """
-
-    def may_hold(self, dpid: int, subjects: Iterable[Subject]) -> None:
-        """Flows for these subjects are about to be sent."""
-
-    def holds_none(self, dpid: int, subjects: Iterable[Subject]) -> None:
-        """The switch has confirmed that it holds nothing for these subjects."""
-
-    def holds_only(self, dpid: int, subjects: Iterable[Subject]) -> None:
-        """The switch has confirmed that it holds nothing for any other subjects."""
+READ_EVERY = 5
+"""Of so many checks of a switch all but one only count its flows, and one reads all it holds."""
 
 
 @dataclass
@@ -66,6 +44,9 @@ class Counters:
     meter_mods: int = 0
     bundles: int = 0
     full_syncs: int = 0
+    checks: int = 0
+    repairs: int = 0
+    """Flows, groups and meters that somebody else had changed (`ryu_l2iso.openflow.drift`)."""
 
 
 class Programmer:
@@ -74,7 +55,8 @@ class Programmer:
     What is known and changes only here:
     ``_installed``: what the switch holds, by its own account;
     ``_keys``: subject → names of the pieces that were last confirmed for it;
-    ``_known``: the names of all that was ever desired and may still be on the switch.
+    ``_known``: the names of all that was ever desired and may still be on the switch;
+    ``_confirmed_by``: the connection by which ``_installed`` was confirmed, if it was.
     """
 
     def __init__(
@@ -88,12 +70,20 @@ class Programmer:
         self._timeout = timeout
         self._connection: Connection | None = None
         self._installed = Contents()
+        self._confirmed_by: Connection | None = None
         self._keys: dict[Subject, frozenset[Key]] = {}
         self._known: set[Key] = set()
+        self._left_out = LeftOut(dpid)
+        self._sending: Mapping[Subject, Sequence[Piece]] = {}
+        self._check_due = False
+        # Switches that connect together are not read together.
+        self._checks = random.randrange(READ_EVERY)
         self._dirty: set[Subject] = set()
         self._full = False
         self._busy = False
         self._held = 0
+        # The connection of the full sync that was logged last, and how many strays it held
+        self._told: tuple[Connection, int] | None = None
         self._ovsdb_read = False
         self._failures = 0
         self._last_error = ""
@@ -110,6 +100,9 @@ class Programmer:
             self._connection.close()
         self._connection = connection
         self._failures = 0
+        self._check_due = False
+        self._left_out.begin_anew()
+        self._watcher.connected(self._dpid)
         self._request_full_sync()
         self._hurry.set()
 
@@ -119,6 +112,7 @@ class Programmer:
             self._connection.close()
             self._connection = None
             self._settled.clear()
+            self._watcher.lost(self._dpid)
 
     def mark(self, subject: Subject) -> None:
         """Record that what the switch should hold for ``subject`` may have changed."""
@@ -140,10 +134,11 @@ class Programmer:
         if self._held:
             self._request_full_sync()
 
-    def received(self, msg: Any) -> None:
-        """Hand a message of the switch to the connection that it came by."""
-        if self._connection is not None and self._connection.datapath is msg.datapath:
-            self._connection.received(msg)
+    def check(self) -> None:
+        """Compare what the switch holds with what it has confirmed, when nothing else is due."""
+        if self._connection is not None:
+            self._check_due = True
+            self._wake.set()
 
     def _request_full_sync(self) -> None:
         self._full = True
@@ -175,9 +170,13 @@ class Programmer:
         """Wait until ``synced``, for ``deadline`` seconds at most; return whether it is."""
         return self.synced or bool(self._settled.wait(deadline))
 
+    def wait_rid(self, deadline: float) -> bool:
+        """As ``wait_synced``, but False while strays are held: they are not desired by anybody."""
+        return self.wait_synced(deadline) and not self._held
+
     def _work(self) -> None:
         while True:
-            self._wake.wait()
+            self._wake.wait(self._left_out.seconds(time.monotonic()))
             # What was marked together by others in this turn of the hub goes in one bundle.
             hub.sleep(0)
             self._wake.clear()
@@ -188,30 +187,76 @@ class Programmer:
     def step(self) -> float:
         """Do all that is due now; return the seconds to pause because it failed, or 0."""
         self._hurry.clear()
-        connection = self._connection
-        if connection is None or self.synced:
+        if self._left_out.end(time.monotonic()):
+            self._request_full_sync()
+        connection, full = self._connection, self._full
+        if connection is None or (self.synced and not self._check_due):
             return 0.0
+        try:
+            if self.synced:
+                self._check(connection)
+            else:
+                self._sync(connection)
+        except Exception as error:
+            return (
+                0.0 if self._goes_on(connection, error, full) else self._failed(connection, error)
+            )
+        self._failures = 0
+        self._last_error = ""
+        if self.synced:
+            self._settled.set()
+        if self._check_due:
+            self._wake.set()
+        return 0.0
+
+    def _sync(self, connection: Connection) -> None:
         self._busy = True
         try:
             if self._full:
                 self._sync_all(connection)
             else:
                 self._sync_dirty(connection)
-        except Exception as error:
-            return self._failed(connection, error)
         finally:
             self._busy = False
-        self._failures = 0
-        self._last_error = ""
-        if self.synced:
-            self._settled.set()
-        return 0.0
+        self._confirmed_by = connection
+        self._left_out.confirmed()
+
+    def _check(self, connection: Connection) -> None:
+        """Count the switch's flows; have all read if that differs, or it is time to."""
+        self._check_due = False
+        self._checks += 1
+        self.counters.checks += 1
+        if self._checks % READ_EVERY:
+            source = self._source
+            count = connection.count_flows(source.cookie, source.cookie_mask, self._timeout)
+            if count == len(self._installed.flows):
+                return
+        self._request_full_sync()
+
+    def _goes_on(self, connection: Connection, error: Exception, full: bool) -> bool:
+        """Tell whether a refusal asks for no more than a full sync, at once.
+
+        The picture may not be right any more, when somebody deleted a group by hand.  What is
+        refused after a full sync is left out of the next.
+        """
+        if not isinstance(error, Refused) or connection is not self._connection:
+            return False
+        if full and not self._left_out.add(self._sending, error.by_key(), time.monotonic()):
+            return False
+        if self._failures >= MOST_REFUSALS:
+            return False
+        self._failures += 1
+        self._confirmed_by = None
+        self._request_full_sync()
+        return True
 
     def _failed(self, connection: Connection, error: Exception) -> float:
         """Log a failure, once per cause, and ask for a full sync after the pause returned."""
+        self._confirmed_by = None
         self._request_full_sync()
         if connection is not self._connection:
             return 0.0
+        self._watcher.failed(self._dpid)
         text = f"{type(error).__name__}: {error}"
         if text != self._last_error:
             self._last_error = text
@@ -231,23 +276,26 @@ class Programmer:
         ]
         if connection is not self._connection:
             raise SwitchError("the connection was replaced while it was read")
-        self._installed = Contents.of(read)
+        before, self._installed = self._installed, Contents.of(read)
+        if self._confirmed_by is connection:
+            self._note(Drift.between(before, self._installed, self._known))
+        pieces, filled = self._desired(connection, lambda: source.subjects(self._dpid))
         self._full = False
         self._dirty.clear()
-        pieces = {s: source.desired(self._dpid, s) for s in source.subjects(self._dpid)}
         desired = Contents.of(piece for of_one in pieces.values() for piece in of_one)
         known = self._known | stale_flows(self._installed, source.ports(self._dpid))
         plan = compare(desired, self._installed, known, self._ovsdb_read)
         self._held = plan.held
         changed = sum(flow.id in self._installed.flows for flow in plan.flows_to_add)
-        keys = _named(pieces)
-        self._watcher.may_hold(self._dpid, keys)
-        self._send(connection, plan, desired)
+        self._send(connection, plan, pieces)
         self._known = set(desired.keys())
-        self._keys = keys
-        self._watcher.holds_only(self._dpid, keys)
+        self._keys = _named(pieces)
+        if not plan.held:
+            self._watcher.holds_only(self._dpid, filled)
         self.counters.full_syncs += 1
-        LOG.info(
+        told, self._told = self._told, (connection, plan.held)
+        LOG.log(
+            logging.INFO if plan or told != self._told else logging.DEBUG,
             "switch %016x: full sync: %d flows added, %d changed, %d deleted, %d strays held",
             self._dpid,
             len(plan.flows_to_add) - changed,
@@ -258,21 +306,21 @@ class Programmer:
 
     def _sync_dirty(self, connection: Connection) -> None:
         """Compute the dirty subjects only, compare with what is installed for them, send."""
-        pieces = {s: self._source.desired(self._dpid, s) for s in self._dirty}
+        pieces, filled = self._desired(connection, lambda: self._dirty)
         self._dirty.clear()
         desired = Contents.of(piece for of_one in pieces.values() for piece in of_one)
         before = {key for subject in pieces for key in self._keys.get(subject, ())}
         installed = self._installed.part(before.union(desired.keys()))
         plan = compare(desired, installed, self._known, False)
         keys = _named(pieces)
-        self._watcher.may_hold(self._dpid, keys)
-        self._send(connection, plan, desired)
+        self._send(connection, plan, pieces)
         self._known -= before.difference(desired.keys())
         self._keys.update(keys)
-        empty = pieces.keys() - keys.keys()
-        for subject in empty:
+        for subject in pieces.keys() - keys.keys():
             self._keys.pop(subject, None)
-        self._watcher.holds_none(self._dpid, empty)
+        if not self._held:
+            # A stray may be about any subject.
+            self._watcher.holds(self._dpid, filled, pieces.keys() - filled)
         LOG.debug(
             "switch %016x: %d subjects: %d flow-mods, %d group-mods",
             self._dpid,
@@ -281,17 +329,50 @@ class Programmer:
             plan.group_mods,
         )
 
-    def _send(self, connection: Connection, plan: Plan, desired: Contents) -> None:
-        """Apply a plan; what it sends is known from before on, for it may arrive unconfirmed."""
-        self._known.update(desired.keys())
+    def _desired(
+        self, connection: Connection, subjects: Callable[[], Iterable[Subject]]
+    ) -> tuple[dict[Subject, Sequence[Piece]], set[Subject]]:
+        """Return subject → pieces to have, and the subjects for which any are wanted.
+
+        Nothing is sent before the watcher has recorded it; what it waited for may have changed.
+        """
+        while True:
+            wanted = {s: self._source.desired(self._dpid, s) for s in subjects()}
+            filled = {subject for subject, pieces in wanted.items() if pieces}
+            if not self._watcher.may_hold(self._dpid, filled):
+                return {s: self._left_out.wanted(s, of_one) for s, of_one in wanted.items()}, filled
+            if connection is not self._connection:
+                raise SwitchError("the connection was replaced meanwhile")
+
+    def _send(
+        self, connection: Connection, plan: Plan, pieces: Mapping[Subject, Sequence[Piece]]
+    ) -> None:
+        """Apply a plan; what it sends is known from before on, for it may arrive unconfirmed.
+
+        ``pieces`` is what is desired of the subjects that the plan is about.
+        """
+        self._sending = pieces
+        log_taken(self._dpid, plan, self._installed, self._known)
+        sent = {key_of(piece) for of_one in pieces.values() for piece in of_one} - self._known
+        self._known |= sent
         if not plan:
             return
         self.counters.bundles += bool(plan.flow_mods or plan.group_mods)
         self.counters.flow_mods += plan.flow_mods
         self.counters.group_mods += plan.group_mods
         self.counters.meter_mods += plan.meter_mods
-        connection.apply(plan, self._timeout)
+        try:
+            connection.apply(plan, self._timeout)
+        except Refused as error:
+            self._known -= sent.intersection(error.by_key())
+            raise
         self._installed.apply(plan)
+
+    def _note(self, drift: Drift) -> None:
+        """Count and log what somebody else has changed, which the sync under way puts right."""
+        if drift.count:
+            self.counters.repairs += drift.count
+            LOG.warning("switch %016x: changed by somebody else: %s", self._dpid, drift)
 
 
 def _named(

@@ -12,6 +12,7 @@ from typing import NamedTuple, Union
 from ryu_l2iso.openflow.framing import (
     HEADER_SIZE,
     MULTIPART_SIZE,
+    WireError,
     check_multipart,
     check_type,
     message,
@@ -34,7 +35,7 @@ METER_MOD, BUNDLE_CONTROL, BUNDLE_ADD = 29, 33, 34
 OPEN_REQUEST, OPEN_REPLY, COMMIT_REQUEST, COMMIT_REPLY = 0, 1, 4, 5
 """Types of a bundle control message (7.3.9.1)."""
 
-_FLOW_STATS, _GROUP_DESC, _METER_CONFIG = 1, 7, 10
+_FLOW_STATS, _AGGREGATE, _GROUP_DESC, _METER_CONFIG = 1, 2, 7, 10
 _ATOMIC_ORDERED = 3
 _FLOW_ADD, _FLOW_DELETE_STRICT = 0, 4
 _ADD, _MODIFY, _DELETE = 0, 1, 2
@@ -51,6 +52,7 @@ _BUNDLE = Struct("!IHH")
 _FLOW_MOD = Struct("!QQBBHHHIIIHH")
 _FLOW_STATS_REQUEST = Struct("!HH4xB3xII4xQQ")
 _FLOW_STATS_ENTRY = Struct("!2xBx8xHHHHH2xQ16x")
+_AGGREGATE_REPLY = Struct("!16xI4x")
 _GROUP_MOD = Struct("!HBxI")
 _GROUP_ENTRY = Struct("!2xBxI")
 _BUCKET = Struct("!HHII4x")
@@ -166,7 +168,16 @@ def pack_bundle_add(bundle_id: int, inner: bytes) -> bytes:
 
 def pack_flow_stats_request(cookie: int, cookie_mask: int, xid: int) -> bytes:
     """Return the request for all flows with ``cookie`` in the bits of ``cookie_mask`` (7.3.5.2)."""
-    body = _FLOW_STATS_REQUEST.pack(_FLOW_STATS, 0, _ALL_TABLES, _ANY, _ANY, cookie, cookie_mask)
+    return _pack_flows_request(_FLOW_STATS, cookie, cookie_mask, xid)
+
+
+def pack_aggregate_request(cookie: int, cookie_mask: int, xid: int) -> bytes:
+    """Return the request for the number of these flows (7.3.5.3)."""
+    return _pack_flows_request(_AGGREGATE, cookie, cookie_mask, xid)
+
+
+def _pack_flows_request(kind: int, cookie: int, cookie_mask: int, xid: int) -> bytes:
+    body = _FLOW_STATS_REQUEST.pack(kind, 0, _ALL_TABLES, _ANY, _ANY, cookie, cookie_mask)
     return message(MULTIPART_REQUEST, xid, body + pack_match(Match()))
 
 
@@ -230,6 +241,14 @@ def unpack_flow_stats(buf: bytes) -> tuple[list[InstalledFlow], bool]:
     more = check_multipart(buf, _FLOW_STATS)
     entries = spans(buf, MULTIPART_SIZE, len(buf), 0, _FLOW_STATS_ENTRY.size + 8)
     return [_unpack_flow(buf, pos, end) for pos, end in entries], more
+
+
+def unpack_aggregate(buf: bytes) -> tuple[list[int], bool]:
+    """Return the number of flows of an aggregate reply, in a list, and False (7.3.5.3)."""
+    more = check_multipart(buf, _AGGREGATE)
+    if more or len(buf) != MULTIPART_SIZE + _AGGREGATE_REPLY.size:
+        raise WireError(f"an aggregate reply of {len(buf)} bytes")
+    return [_AGGREGATE_REPLY.unpack_from(buf, MULTIPART_SIZE)[0]], False
 
 
 def unpack_group_desc(buf: bytes) -> tuple[list[InstalledGroup], bool]:

@@ -17,9 +17,11 @@ The eventlet hub runs all of it: the process must be monkey-patched before this 
 from ryu_l2iso.ovsdb.bridge_setup import set_up_bridge
 from ryu_l2iso.ovsdb.commands import (
     Command,
+    Each,
     EnsureControllers,
     EnsureManager,
     EnsureOpenFlow,
+    EnsureTLS,
     EnsureTunnelPort,
     RemovePort,
     SecureBridge,
@@ -28,7 +30,7 @@ from ryu_l2iso.ovsdb.commands import (
 from ryu_l2iso.ovsdb.connection import Connection
 from ryu_l2iso.ovsdb.fleet import Fleet
 from ryu_l2iso.ovsdb.listener import Listener
-from ryu_l2iso.ovsdb.replica import use_ssl
+from ryu_l2iso.ovsdb.node_stream import use_tls
 from ryu_l2iso.ovsdb.rows import MARK, BridgeRow, ControllerRow, InterfaceRow
 
 __all__ = [
@@ -37,9 +39,11 @@ __all__ = [
     "Command",
     "Connection",
     "ControllerRow",
+    "Each",
     "EnsureControllers",
     "EnsureManager",
     "EnsureOpenFlow",
+    "EnsureTLS",
     "EnsureTunnelPort",
     "Fleet",
     "InterfaceRow",
@@ -48,5 +52,5 @@ __all__ = [
     "SecureBridge",
     "SetAccessTag",
     "set_up_bridge",
-    "use_ssl",
+    "use_tls",
 ]

@@ -6,10 +6,10 @@ import logging
 from collections.abc import Mapping
 from typing import Callable
 
-from ryu_l2iso.exceptions import OVSDBError
 from ryu_l2iso.ovsdb.commands import SetAccessTag
 from ryu_l2iso.ovsdb.connection import Connection
 from ryu_l2iso.pipelines.vlan import DesiredTag, desired_tags
+from ryu_l2iso.state.ports import InterfaceFact
 from ryu_l2iso.state.state import State
 from ryu_l2iso.state.values import dpid_to_str
 from ryu_l2iso.state.vlans import DEAD_VLAN
@@ -28,23 +28,29 @@ class AccessTags:
         self,
         state: State,
         commit: Callable[[], None],
+        recorded: Callable[[], None],
         flows_confirmed: Callable[[int], None],
         timeout: float,
     ) -> None:
-        """Take what to call after a change of the state, and what waits for a switch's flows.
+        """Take what to call after a change of the state, and what waits for disk and switch.
 
+        ``recorded()`` returns when what was committed is on disk, or raises L2IsoError.
         ``flows_confirmed(dpid)`` returns when the switch holds the desired flows, or raises
         L2IsoError.  ``timeout``, in seconds, is what a switch has for a transaction.
         """
         self._state = state
         self._commit = commit
+        self._recorded = recorded
         self._flows_confirmed = flows_confirmed
         self._timeout = timeout
         self._waiting: dict[tuple[int, str], str] = {}
+        # (dpid, name) of ports of which it was logged that they do not take their tag
+        self._untaken: set[tuple[int, str]] = set()
 
     def sync(self, dpid: int, connection: Connection[int]) -> None:
         """Set the tags of a switch that are not as desired; raises L2IsoError."""
         wrong = self._wrong(dpid)
+        self._untaken = {key for key in self._untaken if key[0] != dpid or key[1] in wrong}
         self._log_waiting(dpid)
         at_once = {name: tag for name, tag in wrong.items() if self._never_sent(dpid, name, tag)}
         if at_once:
@@ -70,19 +76,39 @@ class AccessTags:
         return unconfirmed or tag.present in (None, DEAD_VLAN)
 
     def _set(self, dpid: int, tags: Mapping[str, DesiredTag], connection: Connection[int]) -> None:
-        """Set tags in one transaction; a port has no flow until the switch has confirmed."""
-        commands = [SetAccessTag(name, tag.iface_id, tag.tag) for name, tag in tags.items()]
+        """Set tags in one transaction; a port has no flow until the switch has confirmed.
+
+        Into which VLANs they may come is on disk before.
+        """
         ports = self._state.ports
         ports.retag(dpid, {name: tag.tag for name, tag in tags.items()})
         self._commit()
+        self._recorded()
+        still = self._wrong(dpid)
+        tags = {name: tag for name, tag in tags.items() if still.get(name) == tag}
+        if not tags:
+            return
+        commands = [SetAccessTag(name, tag.iface_id, tag.tag) for name, tag in tags.items()]
         connection.transact(commands, self._timeout, wait_for_vswitchd=True)
         ports.tags_are_set(dpid, tags)
         self._commit()
         for name, tag in tags.items():
             row = ports.facts(dpid).interfaces.get(name)
-            if row is not None and row.iface_id == tag.iface_id and row.tag != tag.tag:
-                raise OVSDBError(f"port {name} has not taken tag {tag.tag}")
+            self._log(dpid, name, tag, row)
+
+    def _log(self, dpid: int, name: str, tag: DesiredTag, row: InterfaceFact | None) -> None:
+        """Log that a port has its tag, or once that it has not taken it.
+
+        What is plugged there is a bond's member, or somebody has set another tag meanwhile: OVSDB
+        tells when that changes, and then it is tried again.
+        """
+        if row is None or row.iface_id != tag.iface_id or row.tag == tag.tag:
+            self._untaken.discard((dpid, name))
             LOG.info("switch %s: port %s has tag %d", dpid_to_str(dpid), name, tag.tag)
+        elif (dpid, name) not in self._untaken:
+            self._untaken.add((dpid, name))
+            label = dpid_to_str(dpid)
+            LOG.warning("switch %s: port %s has not taken tag %d", label, name, tag.tag)
 
     def _log_waiting(self, dpid: int) -> None:
         """Log, once, which ports do not get their tag because another has it."""

@@ -6,16 +6,14 @@ thing exists *with these attributes*; a command whose effect is there already se
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from ryu_l2iso.exceptions import OVSDBError
-from ryu_l2iso.ovsdb.rows import MARK, OPENFLOW
+from ryu_l2iso.ovsdb.rows import MARK, MAX_BACKOFF_MS, OPENFLOW
 from ryu_l2iso.state.values import dpid_to_str
-
-MAX_BACKOFF_MS = 1000
-"""How long a switch waits at most before it calls a lost controller again."""
 
 
 class Edit:
@@ -27,6 +25,7 @@ class Edit:
         self._tables = tables
         self._ports: dict[str, Any] | None = None
         self._own: set[UUID] = set()
+        self._interfaces: set[str] | None = None
 
     def root(self) -> Any:
         """Return the one row of table Open_vSwitch."""
@@ -58,6 +57,12 @@ class Edit:
         plugged = [interface.external_ids.get("iface-id") for interface in port.interfaces]
         return port if plugged == [iface_id] else None
 
+    def has_interface(self, name: str) -> bool:
+        """Tell whether the server has an Interface of that name, as of another port or a bond."""
+        if self._interfaces is None:
+            self._interfaces = {i.name for i in self._tables["Interface"].rows.values()}
+        return name in self._interfaces
+
     def _find(self, name: str) -> Any | None:
         if self._ports is None:
             self._ports = {p.name: p for p in self._tables["Port"].rows.values()}
@@ -81,6 +86,23 @@ class Command:
     def apply(self, edit: Edit) -> None:
         """Write the effect into a transaction; raises OVSDBError when it must not be had."""
         raise NotImplementedError
+
+
+class Each(Command):
+    """Each of several commands that can be had; ``refused`` is command → why another cannot."""
+
+    def __init__(self, commands: Sequence[Command]) -> None:
+        self.commands = tuple(commands)
+        self.refused: dict[Command, str] = {}
+
+    def apply(self, edit: Edit) -> None:
+        """Apply them; a command that must not be had has written nothing."""
+        self.refused = {}
+        for command in self.commands:
+            try:
+                command.apply(edit)
+            except OVSDBError as error:
+                self.refused[command] = str(error)
 
 
 @dataclass(frozen=True)
@@ -112,6 +134,8 @@ class EnsureTunnelPort(Command):
         _assign_key(interface, "external_ids", MARK, mark)
 
     def _create(self, edit: Edit, options: dict[str, str], mark: dict[str, str]) -> None:
+        if edit.has_interface(self.name):
+            raise OVSDBError(f"interface {self.name} exists and is not ours")
         interface = edit.insert("Interface")
         interface.name = self.name
         interface.type = self.type
@@ -242,3 +266,33 @@ class EnsureManager(Command):
         row.target = self.target
         row.external_ids = {MARK: mark}
         root.addvalue("manager_options", row)
+
+
+@dataclass(frozen=True)
+class EnsureTLS(Command):
+    """The node's Open vSwitch has these PEM files for TLS; paths as its daemons see them.
+
+    ``ca_cert`` is never fetched from the first peer that comes (``bootstrap_ca_cert``).
+    """
+
+    private_key: str
+    certificate: str
+    ca_cert: str
+
+    def apply(self, edit: Edit) -> None:
+        """Set them where they differ; there is one set for the whole of Open vSwitch."""
+        root = edit.root()
+        wanted = {
+            "private_key": self.private_key,
+            "certificate": self.certificate,
+            "ca_cert": self.ca_cert,
+            "bootstrap_ca_cert": False,
+        }
+        if not root.ssl:
+            row = edit.insert("SSL")
+            for column, value in wanted.items():
+                setattr(row, column, value)
+            root.ssl = [row]
+            return
+        for column, value in wanted.items():
+            _assign(root.ssl[0], column, value)

@@ -57,6 +57,7 @@ class Connection(Generic[Key]):
         self._seen = 0
         self._tell_synced = True
         self._moved = False
+        self._silent = False
         self._closed = False
         self._thread = eventlet.spawn(self._run)
 
@@ -84,8 +85,13 @@ class Connection(Generic[Key]):
         """Go on at another address; what is known is kept and compared with what is there."""
         if address != self._address:
             self._address = address
+            self._health.moved()
             self._moved = True
             self._waker.wake()
+
+    def silence(self) -> None:
+        """Tell the listener nothing more."""
+        self._silent = True
 
     def close(self) -> None:
         """End the connection; the listener is told nothing more, and who waits gets an error."""
@@ -141,14 +147,18 @@ class Connection(Generic[Key]):
                     self._look_at(replica)
                 else:
                     self._wait_for_sync(replica, poller)
-                replica.wait(poller)
-                self._waker.block(poller)
+                if replica.has_more:
+                    eventlet.sleep(0)
+                else:
+                    replica.wait(poller)
+                    self._waker.block(poller)
         finally:
             replica.close()
 
     def _wait_for_sync(self, replica: Replica, poller: Any) -> None:
         self._tell_synced = True
-        if self._health.not_in_sync(time.monotonic(), replica.connected, self._address):
+        now, trouble = time.monotonic(), replica.trouble
+        if self._health.not_in_sync(now, replica.connected, self._address, trouble):
             replica.force_reconnect()
         poller.timer_wait(CHECK_INTERVAL_MS)
 
@@ -156,6 +166,7 @@ class Connection(Generic[Key]):
         missing = f"there is no such bridge at {self._address}"
         if replica.change_seqno != self._seen:
             self._seen = replica.change_seqno
+            replica.well()
             bridge, interfaces = self._reader.read(replica.tables)
             self._dpids = bridge_dpids(replica.tables)
             if bridge is None:
@@ -179,7 +190,7 @@ class Connection(Generic[Key]):
             self._tell(self._listener.synced)
 
     def _tell(self, method: Callable[..., None], *args: Any) -> None:
-        if self._closed:
+        if self._closed or self._silent:
             return
         try:
             method(self._key, *args)

@@ -13,6 +13,8 @@ from ryu_l2iso.state.values import dpid_to_str, parse_id, parse_mac, parse_tunne
 
 LOG = logging.getLogger(__name__)
 
+VLAN_IDS = range(4096)
+
 IFACE_ID = "iface-id"
 ATTACHED_MAC = "attached-mac"
 """Keys in ``external_ids`` of an Interface (ovs-vswitchd.conf.db(5), "Virtual Machine IDs")."""
@@ -20,7 +22,8 @@ ATTACHED_MAC = "attached-mac"
 
 def interface_fact(row: InterfaceRow) -> tuple[InterfaceFact, str]:
     """Return what a row says of a port, and why a value was left out that cannot be used, or ""."""
-    fact = InterfaceFact(row.name, row.ofport, tag=row.access_tag)
+    tag = row.access_tag
+    fact = InterfaceFact(row.name, row.ofport, tag=tag if tag in VLAN_IDS else None)
     try:
         if row.remote_dpid is not None:
             return replace(fact, tunnel_remote=parse_tunnel_addr(row.options.get("remote_ip"))), ""

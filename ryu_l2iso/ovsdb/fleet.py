@@ -25,9 +25,16 @@ class Fleet:
 
     def remove(self, dpid: int) -> None:
         """Close the switch's connection, if there is one; its listener hears nothing more."""
-        connection = self._connections.pop(dpid, None)
+        connection = self.release(dpid)
         if connection is not None:
             connection.close()
+
+    def release(self, dpid: int) -> Connection[int] | None:
+        """Return the switch's connection, for who will close it; its listener hears no more."""
+        connection = self._connections.pop(dpid, None)
+        if connection is not None:
+            connection.silence()
+        return connection
 
     def get(self, dpid: int) -> Connection[int]:
         """Return the switch's connection; raises OVSDBError when it has no OVSDB address."""

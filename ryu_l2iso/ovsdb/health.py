@@ -6,6 +6,8 @@ import logging
 
 LOG = logging.getLogger(__name__)
 
+MOST_TROUBLES = 16
+"""Different texts that are logged until all is well: what a server sends may stand in them."""
 SILENT_AFTER = 3.0
 """Seconds without the database until that is worth a line in the log."""
 STALLED_AFTER = 30.0
@@ -26,7 +28,7 @@ class Health:
 
     def log_once(self, trouble: str, traceback: bool = False) -> None:
         """Log what is wrong unless that has been said since all was well."""
-        if trouble not in self._logged:
+        if trouble not in self._logged and len(self._logged) < MOST_TROUBLES:
             self._logged.add(trouble)
             LOG.warning("%s: %s; trying on", self._label, trouble, exc_info=traceback)
 
@@ -37,8 +39,17 @@ class Health:
         self._logged.clear()
         self._amiss_since = self._connected_since = None
 
-    def not_in_sync(self, now: float, connected: bool, address: str) -> bool:
-        """Note that the database is not being read; return whether to call the server again."""
+    def moved(self) -> None:
+        """Note that it is another server now, which has had no time yet."""
+        self._amiss_since = self._connected_since = None
+
+    def not_in_sync(
+        self, now: float, connected: bool, address: str, trouble: str | None = None
+    ) -> bool:
+        """Note that the database is not being read; return whether to call the server again.
+
+        ``trouble`` is why, where that is known, about the server as "it".
+        """
         if self._amiss_since is None:
             self._amiss_since = now
         if not connected:
@@ -47,7 +58,7 @@ class Health:
             self._connected_since = now
         if now - self._amiss_since >= SILENT_AFTER:
             what = "does not give its database" if connected else "does not answer"
-            self.log_once(f"OVSDB server {address} {what}")
+            self.log_once(f"OVSDB server {address} {what}{f': {trouble}' if trouble else ''}")
         since = self._connected_since
         if since is None or now - since < STALLED_AFTER:
             return False

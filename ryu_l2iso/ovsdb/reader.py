@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
+import eventlet
+
 from ryu_l2iso.ovsdb.rows import MARK, BridgeRow, ControllerRow, InterfaceRow, str_to_dpid
+from ryu_l2iso.state.values import MAX_PORT_NO
+
+PORTS_IN_A_TURN = 100
 
 Interfaces = dict[str, InterfaceRow]
 """Interface name → row."""
@@ -25,7 +30,7 @@ def _interface_row(port: Any, interface: Any) -> InterfaceRow:
     ofport = _first(interface.ofport)
     return InterfaceRow(
         name=interface.name,
-        ofport=ofport if ofport is not None and ofport >= 0 else None,
+        ofport=ofport if ofport is not None and 0 <= ofport <= MAX_PORT_NO else None,
         type=interface.type,
         options=_frozen(interface.options),
         external_ids=_frozen(interface.external_ids),
@@ -39,7 +44,12 @@ def _interface_row(port: Any, interface: Any) -> InterfaceRow:
 
 def _bridge_row(bridge: Any) -> BridgeRow:
     controllers = (
-        ControllerRow(c.target, MARK in c.external_ids, _first(c.connection_mode))
+        ControllerRow(
+            c.target,
+            MARK in c.external_ids,
+            _first(c.connection_mode),
+            _first(c.max_backoff),
+        )
         for c in bridge.controller
     )
     return BridgeRow(
@@ -50,6 +60,14 @@ def _bridge_row(bridge: Any) -> BridgeRow:
         in_band_disabled=bridge.other_config.get("disable-in-band") == "true",
         controllers=tuple(sorted(controllers, key=lambda c: c.target)),
     )
+
+
+def _in_turns(ports: Iterable[Any]) -> Iterator[Any]:
+    """Yield ports, and let others run now and then: a node may have thousands."""
+    for count, port in enumerate(ports, 1):
+        if count % PORTS_IN_A_TURN == 0:
+            eventlet.sleep(0)
+        yield port
 
 
 def bridge_dpids(tables: Mapping[str, Any]) -> frozenset[int | None]:
@@ -66,6 +84,11 @@ class BridgeReader:
         self._name = bridge if isinstance(bridge, str) else None
         self._ports: dict[UUID, tuple[InterfaceRow, ...]] = {}
         self._port_of: dict[UUID, UUID] = {}
+
+    @property
+    def dpid(self) -> int | None:
+        """The bridge's dpid, if that is what it is known by."""
+        return self._bridge if isinstance(self._bridge, int) else None
 
     def row_changed(self, table: str, uuid: UUID) -> None:
         """Note that a row came, changed or went, so that its port is read again."""
@@ -95,7 +118,7 @@ class BridgeReader:
         bridge = self.find(tables)
         if bridge is None:
             return None, {}
-        self._ports = {port.uuid: self._rows_of(port) for port in bridge.ports}
+        self._ports = {port.uuid: self._rows_of(port) for port in _in_turns(bridge.ports)}
         return _bridge_row(bridge), {r.name: r for rows in self._ports.values() for r in rows}
 
     def _rows_of(self, port: Any) -> tuple[InterfaceRow, ...]:

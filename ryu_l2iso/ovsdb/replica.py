@@ -5,44 +5,72 @@ from __future__ import annotations
 import socket
 from typing import Any
 
+import eventlet
+import ovs.db.error
+import ovs.jsonrpc
 import ovs.poller
 from ovs.db.idl import Idl
-from ovs.stream import Stream
 
 from ryu_l2iso.exceptions import OVSDBError
+from ryu_l2iso.ovsdb import messages
+from ryu_l2iso.ovsdb.node_stream import forget, stream_name, trouble
 from ryu_l2iso.ovsdb.reader import BridgeReader
 from ryu_l2iso.ovsdb.schema import schema_helper
+
+MAX_ROWS = 20_000
+"""Rows of one server: those of a node with 10,000 ports."""
+
+ROWS_IN_A_TURN = 50
+"""Rows of an update that are taken before other threads have their turn."""
 
 MIN_BACKOFF = 1.0
 """Seconds; the idl takes no less."""
 
-_ssl_files = False
 
-
-def use_ssl(private_key: str, certificate: str, ca_certs: str) -> None:
-    """Set the PEM files that ``ssl:`` addresses need, for the whole process.
-
-    Not with eventlet 0.30.2, which Ryu needs: its SSLContext recurses without end when ``ovs``
-    sets the lowest TLS version, and the connection then logs that and keeps trying.
-    """
-    global _ssl_files
-    Stream.ssl_set_private_key_file(private_key)
-    Stream.ssl_set_certificate_file(certificate)
-    Stream.ssl_set_ca_cert_file(ca_certs)
-    _ssl_files = True
+# There is no way to tell a session which kind of connection to make.
+ovs.jsonrpc.Connection = messages.BoundedConnection
 
 
 class Replica(Idl):  # type: ignore[misc]
     """The idl of one server; tells the reader which rows changed."""
 
     def __init__(self, address: str, reader: BridgeReader, max_backoff: float) -> None:
-        """Raise OVSDBError when the address is ``ssl:`` and ``use_ssl`` was not called."""
-        if address.startswith("ssl:") and not _ssl_files:
-            raise OVSDBError(f"{address} needs a private key, a certificate and CA certificates")
-        super().__init__(address, schema_helper())
+        """Raise OVSDBError when the address may not be used; see ``stream_name``."""
+        self._stream = stream_name(address, reader.dpid)
+        forget(self._stream)
+        super().__init__(self._stream, schema_helper())
         self._reader = reader
+        self._rows_taken = 0
         backoff = (int(MIN_BACKOFF * 1000), int(max_backoff * 1000))
         self._session.reconnect.set_backoff(*backoff)
+
+    def run(self) -> Any:
+        """Take what the server has sent, up to a limit; raises OVSDBError when it breaks one."""
+        changed = super().run()
+        if sum(len(table.rows) for table in self.tables.values()) > MAX_ROWS:
+            raise OVSDBError(f"OVSDB server {self._stream} has more than {MAX_ROWS} rows")
+        return changed
+
+    def cooperative_yield(self) -> None:
+        """Let others run; called for each row of an update."""
+        self._rows_taken += 1
+        if self._rows_taken % ROWS_IN_A_TURN == 0:
+            eventlet.sleep(0)
+
+    def _Idl__do_parse_update(self, *args: Any, **kwargs: Any) -> None:
+        """Raise OVSDBError for a broken update, after which nothing known is certain.
+
+        The idl's own method, which calls this one, would log the error and go on.
+        """
+        try:
+            super()._Idl__do_parse_update(*args, **kwargs)
+        except ovs.db.error.Error as error:
+            raise OVSDBError(f"OVSDB server {self._stream} has sent {error}") from error
+
+    @property
+    def has_more(self) -> bool:
+        """Tell whether ``run()`` has left something that has come."""
+        return self._session.rpc is not None and bool(self._session.rpc.has_more)
 
     def notify(self, event: str, row: Any, updates: Any = None) -> None:
         """Pass on that a row changed; called by ``run()``."""
@@ -52,6 +80,15 @@ class Replica(Idl):  # type: ignore[misc]
     def connected(self) -> bool:
         """Tell whether the server has accepted a connection and not dropped it."""
         return bool(self._session.is_connected())
+
+    @property
+    def trouble(self) -> str | None:
+        """Why TLS has failed since the last `well`, about the server as "it"; else None."""
+        return trouble(self._stream)
+
+    def well(self) -> None:
+        """Note that the server has given its database."""
+        forget(self._stream)
 
     @property
     def in_sync(self) -> bool:

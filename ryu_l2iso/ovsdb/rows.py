@@ -15,6 +15,9 @@ MARK = "ryu_l2iso"
 OPENFLOW = "OpenFlow14"
 """The OpenFlow version that the controller speaks, as ``Bridge.protocols`` names it."""
 
+MAX_BACKOFF_MS = 1000
+"""How long a switch waits at most before it calls a lost controller again."""
+
 
 def str_to_dpid(text: str) -> int | None:
     """Return the dpid that 16 hex digits stand for; None when ``text`` is something else."""
@@ -69,6 +72,12 @@ class ControllerRow:
     target: str
     ours: bool
     connection_mode: str | None = None
+    max_backoff: int | None = None
+
+    @property
+    def is_set_up(self) -> bool:
+        """Tell whether it is as ``EnsureControllers`` makes it."""
+        return self.connection_mode == "out-of-band" and self.max_backoff == MAX_BACKOFF_MS
 
 
 @dataclass(frozen=True)
@@ -92,7 +101,6 @@ class BridgeRow:
 
     def is_set_up(self, targets: Collection[str]) -> bool:
         """Tell whether ``set_up_bridge`` with these targets has nothing to do."""
-        ours = {c.target for c in self.controllers if c.ours}
-        bands = {c.connection_mode for c in self.controllers if c.ours}
+        ours = {c.target: c.is_set_up for c in self.controllers if c.ours}
         speaks = not self.protocols or OPENFLOW in self.protocols
-        return self.secured and speaks and ours == set(targets) and bands <= {"out-of-band"}
+        return self.secured and speaks and ours == dict.fromkeys(targets, True)

@@ -38,6 +38,7 @@ TABLES: dict[str, dict[str, dict[str, Any]]] = {
     "Open_vSwitch": {
         "bridges": _references("Bridge"),
         "manager_options": _references("Manager"),
+        "ssl": {"type": {"key": {"type": "uuid", "refTable": "SSL"}, "min": 0, "max": 1}},
         "cur_cfg": {"type": "integer"},
         "next_cfg": {"type": "integer"},
     },
@@ -77,6 +78,13 @@ TABLES: dict[str, dict[str, dict[str, Any]]] = {
     "Manager": {
         "target": {"type": "string"},
         "external_ids": _STRING_MAP,
+    },
+    # Paths of PEM files on the node.
+    "SSL": {
+        "private_key": {"type": "string"},
+        "certificate": {"type": "string"},
+        "ca_cert": {"type": "string"},
+        "bootstrap_ca_cert": {"type": "boolean"},
     },
 }
 """Table → column → its type, as a database schema writes it."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import netaddr
 
-from ryu_l2iso.config import OPENFLOW_PORT
+from ryu_l2iso import tls
 from ryu_l2iso.exceptions import OVSDBError
 
 _ADDRESS = re.compile(r"(?:tcp|ssl):\[?(?P<host>[^\]]+?)\]?:(?P<port>[0-9]+)")
@@ -37,8 +37,20 @@ def controller_targets(conf: Any, ovsdb_addr: str) -> tuple[str, ...]:
     """Return the OpenFlow targets for a switch: as configured, else derived from its address."""
     if conf.l2iso.controller_address:
         return tuple(conf.l2iso.controller_address)
-    port = conf.ofp_tcp_listen_port or OPENFLOW_PORT
-    return (f"tcp:{_listen_address(conf.ofp_listen_host, ovsdb_addr)}:{port}",)
+    method, port = _served(conf, ovsdb_addr)
+    return (f"{method}:{_listen_address(conf.ofp_listen_host, ovsdb_addr)}:{port}",)
+
+
+def _served(conf: Any, ovsdb_addr: str) -> tuple[str, int]:
+    """Return how OpenFlow is served to a switch, ``ssl`` or ``tcp``, and where.
+
+    While plain OpenFlow is served beside that by TLS, a switch whose OVSDB is not reached by TLS
+    has no certificate yet.
+    """
+    plain = "openflow" in conf.l2iso.plaintext and not ovsdb_addr.startswith("ssl:")
+    if plain or tls.controller_files(conf) is None:
+        return "tcp", tls.listen_port(conf.ofp_tcp_listen_port)
+    return "ssl", tls.listen_port(conf.ofp_ssl_listen_port)
 
 
 def _listen_address(host: str, ovsdb_addr: str) -> str:

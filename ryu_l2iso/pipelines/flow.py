@@ -6,6 +6,7 @@ A flow is compared, hashed and printed; nothing in it knows a socket.  ``str(flo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Union
 
@@ -164,6 +165,10 @@ class Flow(NamedTuple):
         return f"{head} actions={','.join(actions) or 'drop'}"
 
 
+MOST_PORTS = 2046
+"""Ports of one group: as many as fit, in a bundle, into the 64 KiB of a message."""
+
+
 class Group(NamedTuple):
     """A group of type *all*: every port of ``ports`` (sorted) gets a copy of the packet."""
 
@@ -173,6 +178,15 @@ class Group(NamedTuple):
     def __str__(self) -> str:
         buckets = "".join(f",bucket=actions=output:{p}" for p in self.ports)
         return f"group_id={self.group_id},type=all{buckets}"
+
+
+def flood(group_id: int, ports: Sequence[int]) -> tuple[Group, list[Action]]:
+    """Return a group of all ports, and the actions that send a packet to it.
+
+    Ports beyond `MOST_PORTS` get theirs by actions of their own.
+    """
+    group = Group(group_id, tuple(ports[:MOST_PORTS]))
+    return group, [ToGroup(group_id), *map(Output, ports[MOST_PORTS:])]
 
 
 class Meter(NamedTuple):

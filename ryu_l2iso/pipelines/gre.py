@@ -19,7 +19,7 @@ from ryu_l2iso.pipelines.flow import (
     Output,
     Piece,
     SetTunnelId,
-    ToGroup,
+    flood,
 )
 from ryu_l2iso.pipelines.subjects import SubjectPipeline
 from ryu_l2iso.pipelines.table import Pipeline, Table
@@ -109,7 +109,7 @@ class GrePipeline(SubjectPipeline):
     def _network_pieces(self, dpid: int, network_id: str) -> Sequence[Flow | Group]:
         topology = self._state.topology
         members = topology.members(network_id)
-        key = self._state.networks.key(network_id)
+        key = self._state.networks.key_in_force(network_id)
         if dpid not in members or key is None:
             return []
         remotes = sorted(set(members) - {dpid})
@@ -124,7 +124,7 @@ class GrePipeline(SubjectPipeline):
 
     def _mac_pieces(self, dpid: int, network_id: str, mac: str) -> Sequence[Flow]:
         topology = self._state.topology
-        key = self._state.networks.key(network_id)
+        key = self._state.networks.key_in_force(network_id)
         if dpid not in topology.members(network_id) or key is None:
             return []
         locations = sorted(topology.locations(network_id, mac))
@@ -175,10 +175,9 @@ def _from_tunnel_flow(port_no: int, key: int) -> Flow:
 def _tunnel_flood(key: int, tunnels: Sequence[int]) -> list[Flow | Group]:
     if not tunnels:
         return []
-    group = Group(tunnel_group_id(key), tuple(tunnels))
+    group, actions = flood(tunnel_group_id(key), tunnels)
     match = Match(tunnel_id=key, eth_dst=MULTICAST)
     reason = Reason.TO_REMOTE_MULTICAST
-    actions = [ToGroup(group.group_id)]
     return [group, PIPELINE.flow(TUNNEL_OUT, EXACT, match, reason, actions, LOCAL_OUT)]
 
 
@@ -202,9 +201,8 @@ def _to_local_mac_flow(key: int, mac: str, ports: Sequence[int]) -> Flow:
 def _local_flood(key: int, ports: Sequence[int]) -> list[Flow | Group]:
     if not ports:
         return []
-    group = Group(local_group_id(key), tuple(ports))
+    group, actions = flood(local_group_id(key), ports)
     match = Match(tunnel_id=key, eth_dst=MULTICAST)
-    actions = [ToGroup(group.group_id)]
     return [group, PIPELINE.flow(LOCAL_OUT, EXACT, match, Reason.TO_LOCAL_MULTICAST, actions)]
 
 

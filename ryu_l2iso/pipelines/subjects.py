@@ -36,8 +36,8 @@ class SubjectPipeline(abc.ABC):
             yield from self._state.topology.network_subjects(network_id)
 
     def ports(self, dpid: int) -> Container[int]:
-        """Return the numbers of the ports that a switch has."""
-        return self._state.ports.facts(dpid).of_ports
+        """Return the numbers of the ports that a switch has had for as long as its flows."""
+        return self._state.ports.facts(dpid).old_numbers()
 
     def desired(self, dpid: int, subject: Subject) -> Sequence[Piece]:
         """Return what a switch should hold for a subject; nothing for one that it has not."""

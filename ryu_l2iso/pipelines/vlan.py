@@ -36,6 +36,7 @@ class Reason(enum.IntEnum):
     FROM_VM = 1
     FROM_EXTERNAL = 2
     DEAD_VLAN = 3
+    STRANGER = 4
 
 
 PIPELINE = Pipeline(2, Reason, [CLASSIFY])
@@ -56,10 +57,20 @@ class VlanPipeline(SubjectPipeline):
     def _port_pieces(self, port_id: PortId) -> Sequence[Flow]:
         port = self._state.ports.get(port_id)
         if isinstance(port, ExternalPort):
-            return _from_external_flows(port)
+            return self._external_pieces(port)
         if isinstance(port, VMPort) and is_complete(port, key_required=True):
             return _from_vm_flows(port) if port.tag == port.key else []
         return []
+
+    def _external_pieces(self, port: ExternalPort) -> Sequence[Flow]:
+        """Return the flows of an external port, as soon as it is known which VLANs ports are in.
+
+        A switch that has come back has them in its database, from another time perhaps.
+        """
+        ports = self._state.ports
+        if port.name not in ports.facts(port.dpid).interfaces:
+            return []
+        return _from_external_flows(port, sorted(ports.vlans.on(port.dpid)))
 
 
 def _from_vm_flows(port: VMPort) -> list[Flow]:
@@ -67,11 +78,14 @@ def _from_vm_flows(port: VMPort) -> list[Flow]:
     return [PIPELINE.flow(CLASSIFY, PORT, match, Reason.FROM_VM, [Output(NORMAL)])]
 
 
-def _from_external_flows(port: ExternalPort) -> list[Flow]:
+def _from_external_flows(port: ExternalPort, strange: Sequence[int]) -> list[Flow]:
+    """Let in all VLANs but those in which there is a port of another network."""
     dead = Match(in_port=port.port_no, vlan_vid=DEAD_VLAN)
     every = Match(in_port=port.port_no)
+    matches = [Match(in_port=port.port_no, vlan_vid=vlan) for vlan in strange]
     return [
         PIPELINE.flow(CLASSIFY, VLAN, dead, Reason.DEAD_VLAN),
+        *(PIPELINE.flow(CLASSIFY, VLAN, match, Reason.STRANGER) for match in matches),
         PIPELINE.flow(CLASSIFY, PORT, every, Reason.FROM_EXTERNAL, [Output(NORMAL)]),
     ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ryu_l2iso.exceptions import Conflict, InvalidValue, L2IsoError, NotFound
+from ryu_l2iso.exceptions import Conflict, InvalidValue, L2IsoError, NotFound, StoreError
 
 
 class Refused(L2IsoError):
@@ -31,5 +31,5 @@ def code_of(error: L2IsoError) -> int:
     """Return the HTTP status that tells of an error."""
     if isinstance(error, Refused):
         return error.code
-    codes = {InvalidValue: 400, NotFound: 404, Conflict: 409}
+    codes = {InvalidValue: 400, NotFound: 404, Conflict: 409, StoreError: 503}
     return next((code for kind, code in codes.items() if isinstance(error, kind)), 500)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ryu_l2iso.rest.call import ACCEPTED, CREATED, OK, Answer, Call, Routes, given
 from ryu_l2iso.state.state import State
+from ryu_l2iso.state.switches import WAITED_FOR
 from ryu_l2iso.state.values import dpid_to_str
 
 
@@ -30,14 +31,23 @@ class Switches:
         return given([dpid_to_str(dpid) for dpid in self._state.switches.ids()])
 
     def _names(self, call: Call) -> Answer:
-        return given(self._state.switches.names(call.dpid()))
+        dpid, switches = call.dpid(), self._state.switches
+        if not self._state.confirmations.waited_for(dpid):
+            return given(switches.names(dpid))
+        names = switches.names(dpid) if dpid in switches else []
+        return given(sorted([*names, WAITED_FOR]))
 
     def _remove(self, call: Call) -> Answer:
         self._state.remove_switch(call.dpid())
         return ACCEPTED
 
     def _get(self, call: Call) -> Answer:
-        return given(self._state.switches.value(call.dpid(), call.id("name")))
+        dpid, name = call.dpid(), call.id("name")
+        waits = self._state.confirmations.waited_for(dpid) if name == WAITED_FOR else []
+        if not waits:
+            return given(self._state.switches.value(dpid, name))
+        given_of = [{n: v for n, v in wait._asdict().items() if v is not None} for wait in waits]
+        return given(given_of)
 
     def _set(self, call: Call) -> Answer:
         self._state.set_switch_value(call.dpid(), call.id("name"), call.value())

@@ -6,26 +6,34 @@ import json
 import logging
 import re
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, Callable, Protocol
 from urllib.parse import quote, unquote_to_bytes
 
 import routes
 from webob import Response
 
+from ryu_l2iso import audit
 from ryu_l2iso.exceptions import L2IsoError
+from ryu_l2iso.rest.access import Access, Unauthorized, check_may, who_is
 from ryu_l2iso.rest.body import LingeringAnswer, read_body
-from ryu_l2iso.rest.call import Answer, Call, Handler, Routes
+from ryu_l2iso.rest.call import Answer, Call, Routes
 from ryu_l2iso.rest.errors import Refused, WrongMethod, code_of
 from ryu_l2iso.rest.interfaces import Interfaces
 from ryu_l2iso.rest.keys import Keys
 from ryu_l2iso.rest.networks import Networks
+from ryu_l2iso.rest.openapi import Description
 from ryu_l2iso.rest.switches import Switches
 from ryu_l2iso.rest.tunnels import Tunnels
 from ryu_l2iso.state.state import State
+from ryu_l2iso.tokens import Holder
 
 LOG = logging.getLogger(__name__)
 
-_RESOURCES = (Networks, Keys, Tunnels, Switches, Interfaces)
+READS = ("GET", "HEAD")
+"""The methods that change nothing."""
+
+_RESOURCES = (Networks, Keys, Tunnels, Switches, Interfaces, Description)
 _ORIGIN = re.compile(r"https?://[^/]*", re.IGNORECASE)
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
@@ -39,8 +47,11 @@ class SharedState(Protocol):
     def state(self) -> State:
         """Return the state."""
 
-    def commit(self) -> None:
-        """Act on what has changed in the state."""
+    def carry_out(self, order: Callable[[], Answer]) -> Answer:
+        """Do what is asked for, and return the answer when what it tells of is on disk.
+
+        Raises what ``order`` raises, and StoreError when nothing can be kept.
+        """
 
 
 class Application:
@@ -49,8 +60,9 @@ class Application:
     ``routes``: path → method → handler, of all resources.
     """
 
-    def __init__(self, core: SharedState) -> None:
+    def __init__(self, core: SharedState, access: Access | None = None) -> None:
         self._core = core
+        self._access = access or Access()
         self.routes: Routes = {}
         for resource in _RESOURCES:
             self.routes.update(resource(core.state).routes())
@@ -62,8 +74,11 @@ class Application:
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request, as WSGI defines it (PEP 3333)."""
         closes = False
+        holder = None
         try:
-            response = _success(self._handle(environ))
+            # First of all: nothing is read, or said, for who may not ask.
+            holder = self._access.holder(environ)
+            response = _success(self._handle(environ, holder))
         except L2IsoError as error:
             response = _error(error)
             closes = isinstance(error, Refused) and error.closes
@@ -77,29 +92,40 @@ class Application:
             environ["PATH_INFO"],
             response.status_code,
         )
+        _audit(environ, holder, response.status_code)
         chunks: Iterable[bytes] = response(environ, start_response)
         return LingeringAnswer(chunks, environ) if closes else chunks
 
-    def _handle(self, environ: Environ) -> Answer:
+    def _handle(self, environ: Environ, holder: Holder | None) -> Answer:
         body = read_body(environ)
-        handlers, elements = self._match(canonical_path(environ))
+        route, elements = self._match(canonical_path(environ))
+        handlers = self.routes[route]
         method = environ["REQUEST_METHOD"]
-        reads = method in ("GET", "HEAD")
+        reads = method in READS
         handler = handlers.get("GET" if reads else method)
         if handler is None:
             raise WrongMethod(method, {*handlers, *(["HEAD"] if "GET" in handlers else [])})
-        answer = handler(Call(elements, body))
-        if not reads:
-            self._core.commit()
-        return answer
+        call = Call(elements, body)
+        check_may(holder, reads, route, call)
+        return self._core.carry_out(partial(handler, call))
 
-    def _match(self, path: str) -> tuple[dict[str, Handler], dict[str, str]]:
-        """Return the handlers of a path by method, and its elements by field."""
+    def _match(self, path: str) -> tuple[str, dict[str, str]]:
+        """Return the route of a path, and its elements by field."""
         found = self._mapper.routematch(path)
         if found is None:
             raise Refused(404, "path: there is nothing here")
         elements, route = found
-        return self.routes[route.name], elements
+        return route.name, elements
+
+
+def _audit(environ: Environ, holder: Holder | None, code: int) -> None:
+    """Leave a line of what changes something or was refused for want of a right."""
+    method = environ["REQUEST_METHOD"]
+    if method in READS and code not in (401, 403):
+        return
+    origin = f"{environ.get('REMOTE_ADDR')} port {environ.get('REMOTE_PORT')}"
+    path = environ.get("RAW_PATH_INFO", environ["PATH_INFO"])
+    audit.record(who_is(holder), origin, f"{method} {path}", code)
 
 
 def canonical_path(environ: Environ) -> str:
@@ -132,6 +158,8 @@ def _error(error: L2IsoError) -> Any:
     title = response.status.partition(" ")[2]
     content = {"code": response.status_code, "title": title, "message": str(error)}
     response.body = json.dumps({"error": content}).encode("ascii")
+    if isinstance(error, Unauthorized):
+        response.headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, WrongMethod):
         response.headers["Allow"] = error.allow
     return response

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from ryu_l2iso.state.ports import Port, VMPort
+from ryu_l2iso.state.records import (
+    Key,
+    RecordChange,
+    RecordChanges,
+    RecordId,
+    Table,
+    Value,
+    merge,
+)
 from ryu_l2iso.state.subjects import Subject
 from ryu_l2iso.state.values import dpid_to_str
 
@@ -49,8 +59,11 @@ class Changes:
 
     ``subjects``: dpid → subjects whose flows may differ; ``tunnels``: switches whose tunnel ports
     may differ; ``tags``: switches of which the tags of VM ports may; ``switches``: switches whose
-    registration changed; ``ports`` and ``refusals``: in order of time.
+    registration changed; ``ports`` and ``refusals``: in order of time; ``waits``: networks that
+    may wait for their key from now on, or not any more; ``records``: what is kept and differs.
     """
+
+    _marks: ClassVar[bool] = True
 
     subjects: dict[int, set[Subject]] = field(default_factory=dict)
     tunnels: set[int] = field(default_factory=set)
@@ -58,10 +71,32 @@ class Changes:
     switches: set[int] = field(default_factory=set)
     ports: list[PortChange] = field(default_factory=list)
     refusals: list[MacRefusal] = field(default_factory=list)
+    waits: set[str] = field(default_factory=set)
+    records: RecordChanges = field(default_factory=dict)
+
+    @contextmanager
+    def without_subjects(self) -> Iterator[None]:
+        """Mark no subjects inside: no switch is programmed yet, and there would be millions."""
+        vars(self)["_marks"] = False
+        try:
+            yield
+        finally:
+            del vars(self)["_marks"]
 
     def mark(self, dpid: int, subjects: Iterable[Subject]) -> None:
         """Record that the flows of ``subjects`` on a switch may differ."""
-        self.subjects.setdefault(dpid, set()).update(subjects)
+        if self._marks:
+            self.subjects.setdefault(dpid, set()).update(subjects)
+
+    def record(self, table: Table, key: Key, value: Value | None, old: Value | None) -> None:
+        """Note what a record is now and what it was before; None where there is or was none."""
+        if value == old:
+            return
+        record_id = RecordId(table, key)
+        if record_id in self.records:
+            merge(self.records, {record_id: RecordChange(old, value)})
+        else:
+            self.records[record_id] = RecordChange(old, value)
 
     def __bool__(self) -> bool:
         return any(getattr(self, name.name) for name in fields(self))

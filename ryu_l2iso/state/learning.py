@@ -4,14 +4,15 @@ Such an isolation needs that a MAC is in one network only, in the whole fleet:
 
 1. A MAC attached to a complete VM port is in that port's network.  Where two networks attach one
    MAC, that of the port that came first has it.  Ports of the other wait, without any flow, until
-   the last port of the first is gone.
+   the last port of the first is gone; while rule 4 has them wait on, the first may have it back.
 2. A VM port learns what else its VM sends from, unless that MAC is attached to another port or is
    learned in another network.  Within a network it goes to the port that sent from it last.
 3. A port has a limited number of learned MACs; the oldest makes room.  All go with the port.
 4. A MAC that leaves a network is free for another one only when no switch may have a flow of the
    old one any more: each has confirmed it.
 
-So the order of facts counts in one case only, between networks that want the same MAC.
+So the order of facts counts in one case only, between networks that want the same MAC.  It is
+recorded who was first, and who was last, as long as anybody hangs on it.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ryu_l2iso.state.changes import Changes, MacRefusal
-from ryu_l2iso.state.holders import Holders
+from ryu_l2iso.state.holders import Leftovers
 from ryu_l2iso.state.ports import PortId, VMPort
-from ryu_l2iso.state.subjects import PortSubject, Subject
+from ryu_l2iso.state.records import LEARNED_MACS, MAC_NETWORKS, REFUSED_MACS
+from ryu_l2iso.state.subjects import PortSubject
 from ryu_l2iso.state.topology import Topology
 
 MAX_REFUSALS = 64
@@ -34,20 +36,22 @@ class Macs:
     As long as `tell_apart` was not called, a MAC may be in any number of networks.
     """
 
-    def __init__(self, topology: Topology, changes: Changes) -> None:
+    def __init__(self, topology: Topology, changes: Changes, leftovers: Leftovers) -> None:
         self._topology = topology
         self._changes = changes
+        self._leftovers = leftovers
         self._exclusive = False
         self.learning_max = 0
         # MAC → complete ports that it is attached to, in the order in which they came
         self._attached: dict[str, dict[PortId, VMPort]] = {}
         # The ports that are in the topology
         self._admitted: dict[PortId, VMPort] = {}
-        # port → learned MACs, the oldest first; and each learned MAC → its port
-        self._learned: dict[PortId, dict[str, None]] = {}
+        # port → learned MACs, the oldest first, each with its position; learned MAC → its port
+        self._learned: dict[PortId, dict[str, int]] = {}
         self._learner: dict[str, PortId] = {}
         self._refused: dict[PortId, set[str]] = {}
-        self._holders = Holders()
+        # MAC → the network that is recorded
+        self._recorded: dict[str, str] = {}
 
     def tell_apart(self, learning_max: int) -> None:
         """Have a MAC in one network only; call it before any port is known.
@@ -89,48 +93,130 @@ class Macs:
         elif self.learning_max and self._is_free(mac, port):
             self._take(port, mac)
 
-    # -- what switches hold ------------------------------------------------------------------
+    def settle(self, mac: str) -> None:
+        """Admit the ports that an attached MAC is for, as far as it is free."""
+        ports = list(self._attached.get(mac, {}).values())
+        if not ports:
+            return
+        if mac in self._learner:
+            self._forget(self._learner[mac], mac)
+        admitted = [port for port in ports if port.id in self._admitted]
+        first = next((p for p in admitted or ports if self._is_free(mac, p)), None)
+        for port in ports:
+            if (
+                first is not None
+                and port.network_id == first.network_id
+                and port.id not in self._admitted
+            ):
+                self._enter(port.network_id or "", mac)
+                self._admitted[port.id] = port
+                self._topology.add_vm_port(port)
+                self._changes.mark(port.dpid, [PortSubject(port.port_no)])
 
-    def may_hold(self, dpid: int, subjects: Iterable[Subject]) -> None:
-        """Record that flows for these subjects are about to be sent to a switch."""
-        if self._exclusive:
-            self._holders.add(dpid, subjects)
-
-    def holds_none(self, dpid: int, subjects: Iterable[Subject]) -> None:
-        """Record that a switch has confirmed to hold nothing for these subjects."""
-        self._settle_all(self._holders.discard(dpid, subjects))
-
-    def holds_only(self, dpid: int, subjects: Iterable[Subject]) -> None:
-        """Record that a switch has confirmed to hold nothing for any other subjects."""
-        self._settle_all(self._holders.keep(dpid, subjects))
-
-    def _settle_all(self, macs: Iterable[str]) -> None:
+    def freed(self, macs: Iterable[str]) -> None:
+        """Let MACs be used: no switch holds them in the network that they left any more."""
         for mac in macs:
-            self._settle(mac)
+            self.settle(mac)
+            self._record(mac)
+
+    def awaited(self, mac: str) -> VMPort | None:
+        """Return a port that waits for a MAC to be free, or None."""
+        ports = self._attached.get(mac, {}).values()
+        return next((port for port in ports if port.id not in self._admitted), None)
+
+    # -- records -----------------------------------------------------------------------------
+
+    def put_network(self, mac: str, network_id: str) -> None:
+        """Record which network had a MAC, as long as no port is known to have it."""
+        if mac not in self._attached and mac not in self._learner:
+            self._leftovers.put(network_id, mac)
+            self._record(mac)
+
+    def put_learned(self, port_id: PortId, mac: str, position: int) -> None:
+        """Record that a port has learned a MAC, unless it is another's by now."""
+        port = self._admitted.get(port_id)
+        room = self.learning_max - len(self._learned.get(port_id, ()))
+        if (
+            port is None
+            or room <= 0
+            or self._owner(mac) is not None
+            or not self._is_free(mac, port)
+        ):
+            return
+        self._put_learned(port, mac, position)
+        learned = self._learned[port_id]
+        self._learned[port_id] = dict(sorted(learned.items(), key=lambda item: item[1]))
+
+    def discard_learned(self, port_id: PortId, mac: str) -> None:
+        """Record that a port has not learned a MAC."""
+        if self._learner.get(mac) == port_id:
+            self._forget(port_id, mac)
+
+    def put_refused(self, port_id: PortId, mac: str) -> None:
+        """Record that it was told that a port may not use a MAC."""
+        refused = self._refused.setdefault(port_id, set())
+        if mac not in refused:
+            refused.add(mac)
+            self._changes.record(REFUSED_MACS, (*port_id, mac), (), None)
+
+    def discard_refused(self, port_id: PortId, mac: str) -> None:
+        """Record that it was not told."""
+        if mac in self._refused.get(port_id, ()):
+            self._refused[port_id].discard(mac)
+            self._changes.record(REFUSED_MACS, (*port_id, mac), None, ())
+
+    def _record(self, mac: str) -> None:
+        """Note the network that has a MAC, or had it last, if another one wants or may want it."""
+        network_id = self._leftovers.network(mac)
+        ports = self._attached.get(mac, {}).values()
+        if network_id is None and len({port.network_id for port in ports}) > 1:
+            network_id = next((p.network_id for p in ports if p.id in self._admitted), None)
+        old = self._recorded.pop(mac, None)
+        if network_id is not None:
+            self._recorded[mac] = network_id
+        self._changes.record(MAC_NETWORKS, (mac,), _row(network_id), _row(old))
+
+    # -- which network a MAC is in -----------------------------------------------------------
 
     def _is_free(self, mac: str, port: VMPort) -> bool:
-        return not self._holders.others(mac, port.network_id)
+        return not self._leftovers.others(mac, port.network_id)
+
+    def _enter(self, network_id: str, mac: str) -> None:
+        """A MAC is about to have a place in a network."""
+        if not self._topology.locations(network_id, mac):
+            self._leftovers.enter(mac)
+
+    def _leave(self, network_id: str, mac: str) -> None:
+        """A MAC has lost a place in a network."""
+        if not self._topology.locations(network_id, mac):
+            self._leftovers.leave(network_id, mac)
 
     # -- attached MACs -----------------------------------------------------------------------
 
     def _add(self, port: VMPort) -> None:
-        ports = self._attached.setdefault(port.mac or "", {})
+        mac = port.mac or ""
+        ports = self._attached.setdefault(mac, {})
         ports[port.id] = port
-        self._settle(port.mac or "")
+        self.settle(mac)
         if port.id not in self._admitted:
-            self._refuse(port, port.mac or "", self._owner(port.mac or "") or port)
+            self._refuse(port, mac, self._owner(mac) or port)
+        self._record(mac)
 
     def _remove(self, port: VMPort) -> None:
-        ports = self._attached[port.mac or ""]
+        mac = port.mac or ""
+        ports = self._attached[mac]
         del ports[port.id]
         if not ports:
-            del self._attached[port.mac or ""]
-        self._refused.pop(port.id, None)
-        if self._admitted.pop(port.id, None) is not None:
-            for mac in self.learned(port.id):
-                self._forget(port.id, mac)
-            self._topology.remove_vm_port(port)
-        self._settle(port.mac or "")
+            del self._attached[mac]
+        for refused in self._refused.pop(port.id, ()):
+            self._changes.record(REFUSED_MACS, (*port.id, refused), None, ())
+        if port.id in self._admitted:
+            for learned in self.learned(port.id):
+                self._forget(port.id, learned)
+            self._topology.remove_vm_port(self._admitted.pop(port.id))
+            self._leave(port.network_id or "", mac)
+        self.settle(mac)
+        self._record(mac)
 
     def _update(self, port: VMPort) -> None:
         """Put a port that has kept network and MAC in the place of what it was."""
@@ -145,38 +231,34 @@ class Macs:
             for mac in learned:
                 self._topology.learn(port.id, mac)
 
-    def _settle(self, mac: str) -> None:
-        """Admit the ports that an attached MAC is for, as far as it is free."""
-        ports = list(self._attached.get(mac, {}).values())
-        if not ports:
-            return
-        if mac in self._learner:
-            self._forget(self._learner[mac], mac)
-        first = next((port for port in ports if port.id in self._admitted), ports[0])
-        if not self._is_free(mac, first):
-            return
-        for port in ports:
-            if port.network_id == first.network_id and port.id not in self._admitted:
-                self._admitted[port.id] = port
-                self._topology.add_vm_port(port)
-                self._changes.mark(port.dpid, [PortSubject(port.port_no)])
-
     # -- learned MACs ------------------------------------------------------------------------
 
     def _take(self, port: VMPort, mac: str) -> None:
         if mac in self._learner:
             self._forget(self._learner[mac], mac)
-        if len(self._learned.get(port.id, ())) >= self.learning_max:
-            self._forget(port.id, self.learned(port.id)[0])
-        self._learned.setdefault(port.id, {})[mac] = None
+        learned = self._learned.get(port.id, {})
+        position = max(learned.values(), default=0) + 1
+        if len(learned) >= self.learning_max:
+            self._forget(port.id, next(iter(learned)))
+        self._put_learned(port, mac, position)
+
+    def _put_learned(self, port: VMPort, mac: str, position: int) -> None:
+        self._learned.setdefault(port.id, {})[mac] = position
         self._learner[mac] = port.id
+        self._changes.record(LEARNED_MACS, (*port.id, mac), (position,), None)
+        self._enter(port.network_id or "", mac)
         self._topology.learn(port.id, mac)
+        self._record(mac)
 
     def _forget(self, port_id: PortId, mac: str) -> None:
-        del self._learner[mac], self._learned[port_id][mac]
+        position = self._learned[port_id].pop(mac)
+        self._changes.record(LEARNED_MACS, (*port_id, mac), None, (position,))
+        del self._learner[mac]
         if not self._learned[port_id]:
             del self._learned[port_id]
         self._topology.forget(port_id, mac)
+        self._leave(self._admitted[port_id].network_id or "", mac)
+        self._record(mac)
 
     # -- refusals ----------------------------------------------------------------------------
 
@@ -194,13 +276,17 @@ class Macs:
         """Have it told, once, that a port may not use a MAC."""
         refused = self._refused.setdefault(port.id, set())
         if mac not in refused and len(refused) < MAX_REFUSALS:
-            refused.add(mac)
-            holders = self._holders.others(mac, port.network_id)
+            self.put_refused(port.id, mac)
+            holders = self._leftovers.others(mac, port.network_id)
             self._changes.refusals.append(MacRefusal(port, mac, owner, frozenset(holders)))
 
 
 def _use(port: VMPort) -> tuple[str | None, str | None]:
     return port.network_id, port.mac
+
+
+def _row(network_id: str | None) -> tuple[str] | None:
+    return None if network_id is None else (network_id,)
 
 
 def _is_station(mac: str) -> bool:

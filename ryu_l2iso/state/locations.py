@@ -7,7 +7,8 @@ copy that is not running yet.  So only one location is *active*, the other is *w
 1. Where the guest showed itself last, that location is active.
 2. As long as it did not, the location that came first is; when that one goes, the next.
 3. Of locations that were there when their switches connected nobody knows which came first.  All
-   of them are active: missing knowledge is no reason to cut a guest that runs.
+   of them are active: missing knowledge is no reason to cut a guest that runs.  But they came after
+   all that was known when the controller, or their switch, was heard last.
 """
 
 from __future__ import annotations

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 
 from ryu_l2iso.state.changes import Changes, PortChange
+from ryu_l2iso.state.holders import Leftovers
 from ryu_l2iso.state.interfaces import Interfaces
 from ryu_l2iso.state.learning import Macs
 from ryu_l2iso.state.networks import Networks
@@ -27,7 +27,7 @@ from ryu_l2iso.state.ports import (
 from ryu_l2iso.state.subjects import PortSubject, SwitchSubject
 from ryu_l2iso.state.switches import Switches
 from ryu_l2iso.state.topology import Topology
-from ryu_l2iso.state.vlans import Vlans
+from ryu_l2iso.state.vlans import Vlans, strange_vlans
 
 
 class PortTable:
@@ -42,7 +42,8 @@ class PortTable:
         migration: str,
     ) -> None:
         self.topology = Topology(changes, migration)
-        self.macs = Macs(self.topology, changes)
+        self.leftovers = Leftovers(networks.held)
+        self.macs = Macs(self.topology, changes, self.leftovers)
         self.vlans = Vlans()
         self._networks = networks
         self._interfaces = interfaces
@@ -50,7 +51,14 @@ class PortTable:
         self._changes = changes
         self._facts: dict[int, PortFacts] = {}
         self._ports: dict[PortId, Port] = {}
-        self._events = itertools.count(1)
+        # dpid → number → external port
+        self._external: dict[int, dict[int, ExternalPort]] = {}
+        self._last_event = 0
+        # When this process began, after all that was loaded; 0 as long as nothing has happened
+        self._began = 0
+        # dpid of a switch that is not heard any more → since when; one time for those lost together
+        self._lost: dict[int, int] = {}
+        self._last_loss = 0
         # network_id, iface_id and tunnel address → ports whose kind or content hangs on it
         self._by_network: dict[str, set[PortId]] = {}
         self._by_interface: dict[str, set[PortId]] = {}
@@ -59,7 +67,7 @@ class PortTable:
 
     def facts(self, dpid: int) -> PortFacts:
         """Return the facts of a switch's ports, for reading; none for an unknown switch."""
-        return self._facts.get(dpid) or PortFacts()
+        return self._facts.get(dpid) or PortFacts(dpid, self._changes, self._switches)
 
     def dpids(self) -> list[int]:
         """Return the switches of whose ports anything was said."""
@@ -96,7 +104,7 @@ class PortTable:
 
     def set_of_port(self, dpid: int, port: OFPort) -> None:
         """Record what OpenFlow says of a port."""
-        self._look_at(dpid, self._of(dpid).set_of_port(port, next(self._events)))
+        self._look_at(dpid, self._of(dpid).set_of_port(port, self._next_event()))
 
     def remove_of_port(self, dpid: int, port_no: int) -> None:
         """Record that OpenFlow says that a port is gone."""
@@ -104,8 +112,18 @@ class PortTable:
         self._look_at(dpid, self._of(dpid).remove_of_port(port_no))
 
     def replace_of_ports(self, dpid: int, ports: Iterable[OFPort]) -> None:
-        """Record all ports that OpenFlow knows on a switch; since when they exist is not known."""
-        self._look_at(dpid, self._of(dpid).replace_of_ports(ports))
+        """Record all ports that OpenFlow knows on a switch, which has connected.
+
+        New ones came while nobody heard of them: after what was known before, and together.
+        """
+        since = self._lost.pop(dpid, self._beginning())
+        self._look_at(dpid, self._of(dpid).replace_of_ports(ports, since))
+
+    def lost(self, dpid: int) -> None:
+        """Record that OpenFlow tells no more of a switch, until it connects again."""
+        if self._last_event != self._last_loss:
+            self._last_loss = self._next_event()
+        self._lost[dpid] = self._last_loss
 
     def update_interfaces(self, dpid: int, rows: Mapping[str, InterfaceFact | None]) -> None:
         """Record the OVSDB rows that changed, by name; None for one that is gone."""
@@ -116,22 +134,60 @@ class PortTable:
             if row is not None and row.iface_id is not None:
                 self._changes.tags.add(dpid)
         self._look_at(dpid, self._of(dpid).update_interfaces(rows))
+        self._mark_external(dpid, rows)
 
     def guest_shown(self, port_id: PortId) -> bool:
         """Record that a guest showed itself at a port; False where none is waited for."""
         port = self._ports.get(port_id)
         if not isinstance(port, VMPort) or self.topology.is_active(port_id):
             return False
-        when = next(self._events)
+        when = self._next_event()
         self._of(port_id.dpid).guest_shown(port_id.port_no, when)
-        self._ports[port_id] = port = replace(port, shown=when)
-        self.topology.guest_shown(port)
+        self._set_past(replace(port, shown=when))
         return True
+
+    def put_of_port(self, dpid: int, port: OFPort, since: int, shown: int) -> None:
+        """Record a port and what is known of its past; later events come after all of that."""
+        self._last_event = max(self._last_event, since, shown)
+        self._look_at(dpid, self._of(dpid).put_of_port(port, since, shown))
+        known = self._ports.get(PortId(dpid, port.port_no))
+        if isinstance(known, VMPort) and (known.since, known.shown) != (since, shown):
+            self._set_past(replace(known, since=since, shown=shown))
+
+    def _set_past(self, port: VMPort) -> None:
+        """Have a VM port that differs by nothing but its past in the place of what it was."""
+        self._ports[port.id] = port
+        if self.topology.has_vm_port(port.id):
+            self.topology.guest_shown(port)
+
+    def _next_event(self) -> int:
+        self._beginning()
+        self._last_event += 1
+        return self._last_event
+
+    def _beginning(self) -> int:
+        if not self._began:
+            self._last_event += 1
+            self._began = self._last_event
+        return self._began
+
+    def keep_interfaces(self, dpid: int, names: Container[str]) -> None:
+        """Record that OVSDB has told of all that there is: what has no such name is gone."""
+        known = self.facts(dpid).interfaces
+        self.update_interfaces(dpid, {name: None for name in known if name not in names})
 
     def assign(self, port_id: PortId, assigned: AssignedPort) -> None:
         """Record what REST says of a port."""
-        self._changes.tunnels.add(port_id.dpid)
         self._of(port_id.dpid).assign(port_id.port_no, assigned)
+        self._assigned(port_id)
+
+    def put_assigned(self, port_id: PortId, assigned: AssignedPort | None) -> None:
+        """Record just this of a port; None when REST says nothing of it."""
+        self._of(port_id.dpid).put_assigned(port_id.port_no, assigned)
+        self._assigned(port_id)
+
+    def _assigned(self, port_id: PortId) -> None:
+        self._changes.tunnels.add(port_id.dpid)
         self._look_at(port_id.dpid, {port_id.port_no})
 
     def retag(self, dpid: int, tags: Mapping[str, int]) -> None:
@@ -144,6 +200,22 @@ class PortTable:
         for name in names:
             self._look_at(dpid, self._of(dpid).tag_is_set(name))
 
+    def put_retagged(self, dpid: int, name: str, vlans: frozenset[int] | None) -> None:
+        """Record in which VLANs a port may be while its tag is set; None while it is not."""
+        self._look_at(dpid, self._of(dpid).put_retagged(name, vlans))
+
+    def registration_changed(self, dpid: int) -> None:
+        """Have what a switch says recorded: it has been registered, or is not any more."""
+        if dpid in self._facts:
+            self._facts[dpid].note_all()
+
+    def forget(self, dpid: int) -> None:
+        """Forget what a switch said of its ports; what REST says of them stays."""
+        self.forget_interfaces(dpid)
+        self.replace_of_ports(dpid, ())
+        if not self._of(dpid).assigned_numbers():
+            del self._facts[dpid]
+
     def forget_interfaces(self, dpid: int) -> None:
         """Forget what OVSDB said of a switch's ports."""
         self.update_interfaces(dpid, dict.fromkeys(self.facts(dpid).interfaces))
@@ -151,6 +223,13 @@ class PortTable:
     def network_changed(self, network_id: str) -> None:
         """Look again at the ports of a network: it came, went, or its key did."""
         self._look_at_all(self._by_network.get(network_id, ()))
+
+    def kept_out_by(self, dpid: int) -> list[VMPort]:
+        """Return the VM ports that wait for their VLAN because a port of this switch is in it."""
+        owners = [self._networks.owner(vlan) for vlan in self.vlans.on(dpid)]
+        ids = [i for owner in owners if owner is not None for i in self.referring_to(owner)]
+        found = (self._ports.get(port_id) for port_id in ids)
+        return [port for port in found if isinstance(port, VMPort) and port.tag != port.key]
 
     def interface_changed(self, iface_id: str) -> None:
         """Look again at the ports of an interface: its network changed."""
@@ -163,7 +242,9 @@ class PortTable:
     # -- what follows ------------------------------------------------------------------------
 
     def _of(self, dpid: int) -> PortFacts:
-        return self._facts.setdefault(dpid, PortFacts())
+        if dpid not in self._facts:
+            self._facts[dpid] = PortFacts(dpid, self._changes, self._switches)
+        return self._facts[dpid]
 
     def _look_at_all(self, port_ids: Iterable[PortId]) -> None:
         for port_id in sorted(port_ids):
@@ -172,6 +253,9 @@ class PortTable:
     def _look_at(self, dpid: int, numbers: Iterable[int]) -> None:
         for port_no in sorted(numbers):
             port_id = PortId(dpid, port_no)
+            known = port_id in self._ports or port_id in self._hangs_on
+            if not known and not self._of(dpid).has(port_no):
+                continue
             old, new = self._ports.get(port_id), self._classify(port_id)
             self._register(port_id)
             if old != new:
@@ -231,7 +315,7 @@ class PortTable:
             name=port.name,
             iface_id=row.iface_id,
             network_id=network_id,
-            key=None if network_id is None else self._networks.key(network_id),
+            key=None if network_id is None else self._networks.key_in_force(network_id),
             mac=assigned.mac or row.mac,
             up=port.up,
             tag=None if self._of(dpid).is_retagged(port.name) else row.tag,
@@ -251,18 +335,30 @@ class PortTable:
         self._changes.ports.append(PortChange(old, new))
         if isinstance(old, VMPort) or isinstance(new, VMPort):
             self._changes.tags.add(port_id.dpid)
+        if strange_vlans(old) != strange_vlans(new):
+            self._mark_external(port_id.dpid)
         for vlan in self.vlans.replace(old, new):
             owner = self._networks.owner(vlan)
             waiting = () if owner is None else self._by_network.get(owner, ())
             self._changes.tags.update(port.dpid for port in waiting)
+
+    def _mark_external(self, dpid: int, names: Container[str] | None = None) -> None:
+        """Mark the external ports of a switch, all or those of some names."""
+        for port in self._external.get(dpid, {}).values():
+            if names is None or port.name in names:
+                self._changes.mark(dpid, [PortSubject(port.port_no)])
 
     def _index(self, dpid: int, old: Port | None, new: Port | None) -> None:
         if isinstance(old, TunnelPort):
             self.topology.remove_tunnel_port(old)
         if isinstance(new, TunnelPort):
             self.topology.add_tunnel_port(new)
-        if isinstance(old, ExternalPort) or isinstance(new, ExternalPort):
-            self._changes.mark(dpid, [SwitchSubject()])
+        for port in (old, new):
+            if isinstance(port, ExternalPort):
+                self._changes.mark(dpid, [SwitchSubject()])
+                self._external.setdefault(dpid, {}).pop(port.port_no, None)
+        if isinstance(new, ExternalPort):
+            self._external[dpid][new.port_no] = new
         self.macs.replace(self._complete(old), self._complete(new))
 
     def _complete(self, port: Port | None) -> VMPort | None:

@@ -6,11 +6,14 @@ change touches is recorded in ``changes`` until somebody takes it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from ryu_l2iso.exceptions import Conflict, NotFound
+from ryu_l2iso.state import restoring
 from ryu_l2iso.state.announcements import is_announcement
 from ryu_l2iso.state.changes import Changes
+from ryu_l2iso.state.confirmations import Confirmations
 from ryu_l2iso.state.interfaces import NETWORK_ID, PORTS, Interfaces
 from ryu_l2iso.state.locations import ACTIVATE
 from ryu_l2iso.state.networks import Networks
@@ -24,6 +27,7 @@ from ryu_l2iso.state.ports import (
     TunnelPort,
     VMPort,
 )
+from ryu_l2iso.state.records import Record
 from ryu_l2iso.state.switches import OVSDB_ADDR, TUNNEL_ADDR, Switches
 from ryu_l2iso.state.values import KeyRange
 
@@ -41,14 +45,22 @@ class State:
         ``migration`` is `ACTIVATE` or `DUPLICATE` (`ryu_l2iso.state.locations`).
         """
         self.changes = Changes()
-        self.networks = Networks(key_range)
-        self.interfaces = Interfaces()
-        self.switches = Switches()
+        self.networks = Networks(key_range, self.changes)
+        self.interfaces = Interfaces(self.changes)
+        self.switches = Switches(self.changes)
         self.ports = PortTable(
             self.networks, self.interfaces, self.switches, self.changes, migration
         )
         self.topology = self.ports.topology
         self.macs = self.ports.macs
+        self.confirmations = Confirmations(self.networks, self.ports, self.changes)
+
+    def apply(self, records: Iterable[Record]) -> None:
+        """Take records, one of each id: as they were kept, or as somebody else has them now.
+
+        Raises InvalidValue for a key that the isolation in force does not take.
+        """
+        restoring.apply(self, records)
 
     # -- networks and keys -------------------------------------------------------------------
 
@@ -73,16 +85,21 @@ class State:
     def add_key(self, network_id: str, key: int) -> None:
         """Give a network its key; Conflict when either is taken, InvalidValue out of range."""
         self.networks.add_key(network_id, key)
-        self.ports.network_changed(network_id)
+        self.key_changed(network_id)
 
     def ensure_key(self, network_id: str, key: int) -> None:
         """Give a network its key if it has none; refusals as `add_key` for another key."""
         if self.networks.ensure_key(network_id, key):
-            self.ports.network_changed(network_id)
+            self.key_changed(network_id)
 
     def remove_key(self, network_id: str) -> None:
         """Take a network's key away; raises NotFound."""
         self.networks.remove_key(network_id)
+        self.key_changed(network_id)
+
+    def key_changed(self, network_id: str) -> None:
+        """Look again at all that hangs on a network's key."""
+        self.changes.waits.add(network_id)
         self.ports.network_changed(network_id)
 
     # -- ports by their number ---------------------------------------------------------------
@@ -181,22 +198,42 @@ class State:
 
     def set_switch_value(self, dpid: int, name: str, value: object) -> None:
         """Register a value of a switch; InvalidValue, Conflict as `Switches.set`."""
-        old = self.switches.tunnel_addr(dpid)
+        old, registered = self.switches.tunnel_addr(dpid), dpid in self.switches
         if self.switches.set(dpid, name, value):
             self._switch_changed(dpid, name, old)
+        if not registered:
+            self.ports.registration_changed(dpid)
+            self.confirmations.readmit(dpid)
 
     def remove_switch_value(self, dpid: int, name: str) -> None:
         """Remove a value of a switch; raises NotFound."""
+        self.switches.value(dpid, name)
+        self.discard_switch_value(dpid, name)
+
+    def put_switch_value(self, dpid: int, name: str, value: object) -> None:
+        """Set a value of a registered switch, in its form and unlike any other's."""
         old = self.switches.tunnel_addr(dpid)
-        self.switches.remove_value(dpid, name)
+        self.switches.put_value(dpid, name, value)
+        self._switch_changed(dpid, name, old)
+
+    def discard_switch_value(self, dpid: int, name: str) -> None:
+        """Remove a value of a switch, if there is one."""
+        old = self.switches.tunnel_addr(dpid)
+        self.switches.discard_value(dpid, name)
         self._switch_changed(dpid, name, old)
 
     def remove_switch(self, dpid: int) -> None:
-        """Remove a switch's registration and what its OVSDB told; raises NotFound."""
-        for name in self.switches.names(dpid):
-            self.remove_switch_value(dpid, name)
-        self.switches.remove(dpid)
-        self.macs.holds_only(dpid, ())
+        """Remove a switch's registration and what its OVSDB told; raises NotFound.
+
+        Nobody waits for it any more, also if it was not registered; as long as it is connected it
+        may confirm by itself what it is rid of.
+        """
+        if dpid in self.switches or not self.confirmations.holds_anything(dpid):
+            for name in self.switches.names(dpid):
+                self.remove_switch_value(dpid, name)
+            self.switches.remove(dpid)
+        self.ports.registration_changed(dpid)
+        self.confirmations.dismiss(dpid)
         self.ports.forget_interfaces(dpid)
         self.changes.switches.add(dpid)
 

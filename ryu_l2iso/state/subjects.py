@@ -14,11 +14,17 @@ class PortSubject(NamedTuple):
 
     port_no: int
 
+    def __str__(self) -> str:
+        return f"port {self.port_no}"
+
 
 class NetworkSubject(NamedTuple):
     """What the switch needs for a network as a whole, as floods."""
 
     network_id: str
+
+    def __str__(self) -> str:
+        return f"network {self.network_id}"
 
 
 class MacSubject(NamedTuple):
@@ -27,9 +33,15 @@ class MacSubject(NamedTuple):
     network_id: str
     mac: str
 
+    def __str__(self) -> str:
+        return f"MAC {self.mac} of network {self.network_id}"
+
 
 class SwitchSubject(NamedTuple):
     """What every switch has, whatever is plugged: the misses."""
+
+    def __str__(self) -> str:
+        return "what every switch has"
 
 
 Subject = Union[PortSubject, NetworkSubject, MacSubject, SwitchSubject]

@@ -180,7 +180,6 @@ def test_traffic_goes_on_without_a_controller_and_the_next_one_takes_over(lab: L
     finally:
         lab.start_controller()
         lab.wait_for_switches()
-        lab.register()
         matrix.wait_until_wired(lab.vms)
     with unplugged(lab, [lab.vm("red1")]):
         wait_until(

@@ -158,7 +158,6 @@ def all_of_it_holds_without_the_controller(lab: Lab) -> None:
     finally:
         lab.start_controller()
         lab.wait_for_switches()
-        lab.register()
         matrix.wait_until_wired(lab.vms)
 
 

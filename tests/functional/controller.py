@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -29,17 +30,30 @@ def free_port() -> int:
 class Controller:
     """One controller process; use it as a context manager, which ends the process.
 
-    ``command`` is the start of the command line, ``apps`` and ``options`` are its rest.
+    ``command`` is the start of the command line, ``apps`` and ``options`` are its rest;
+    ``connection`` is where it keeps its state, by default a file that goes with it;
+    ``settings`` are options of the group ``[l2iso]``.
     """
 
     def __init__(
-        self, *apps: str, command: tuple[str, ...] = MANAGER, options: tuple[str, ...] = ()
+        self,
+        *apps: str,
+        command: tuple[str, ...] = MANAGER,
+        options: tuple[str, ...] = (),
+        connection: Path | str | None = None,
+        settings: Mapping[str, object] | None = None,
     ) -> None:
         self.openflow_port = free_port()
         self.rest_port = free_port()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed by __exit__
+        self._directory = tempfile.TemporaryDirectory(prefix="l2iso-controller-")
+        self.connection = str(connection or Path(self._directory.name, "state.db"))
+        config = Path(self._directory.name, "controller.conf")
+        lines = {"connection": self.connection, **(settings or {})}
+        text = "".join(f"{name} = {value}\n" for name, value in lines.items())
+        config.write_text(f"[l2iso]\n{text}", encoding="utf-8")
         # The last option on a command line is the one that counts.
-        arguments = ["--ofp-listen-host", "127.0.0.1"]
+        arguments = ["--config-file", str(config), "--ofp-listen-host", "127.0.0.1"]
         arguments += ["--ofp-tcp-listen-port", str(self.openflow_port)]
         arguments += ["--wsapi-port", str(self.rest_port), *options, *apps]
         self.process = subprocess.Popen(
@@ -65,6 +79,7 @@ class Controller:
         if error is not None:
             print(self.log())
         self._log.close()
+        self._directory.cleanup()
 
     @property
     def target(self) -> str:

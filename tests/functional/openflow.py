@@ -9,10 +9,11 @@ from types import TracebackType
 from typing import Any, ClassVar
 
 from ryu_l2iso import framework
-from ryu_l2iso.apps.isolation import REPLIES
 from ryu_l2iso.framework import ofp_event
 from ryu_l2iso.openflow.fleet import Fleet
+from ryu_l2iso.openflow.parties import Source
 from ryu_l2iso.openflow.programmer import Programmer
+from ryu_l2iso.openflow.server import Server
 from ryu_l2iso.pipelines.flow import Piece
 from ryu_l2iso.state.subjects import Subject
 from tests.functional.ovs import DEADLINE, wait_until
@@ -65,17 +66,14 @@ class FleetApp(framework.BaseApp):
         elif ev.datapath.id is not None:
             self.fleet.disconnected(ev.datapath)
 
-    @framework.set_ev_cls(REPLIES, framework.MAIN_DISPATCHER)
-    def on_message(self, ev: Any) -> None:
-        """Handle a reply."""
-        self.fleet.received(ev.msg)
-
 
 class Controller:
     """An OpenFlow server on a port of its own; use it as a context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, pipeline: Source | None = None) -> None:
+        """Have what ``pipeline`` wants, else what stands in the table of ``source``."""
         self.source = TableSource()
+        self._wanted = pipeline or self.source
         self.target = ""
         self._manager = framework.AppManager.get_instance()
         self._app: Any = None
@@ -87,9 +85,10 @@ class Controller:
             port = free.getsockname()[1]
         self.target = f"tcp:127.0.0.1:{port}"
         server = importlib.import_module(f"{framework.NAME}.controller.ofp_handler").OFPHandler
+        framework.serve_openflow_with(Server)
         framework.CONF.set_override("ofp_listen_host", "127.0.0.1")
         framework.CONF.set_override("ofp_tcp_listen_port", port)
-        self._app = self._manager.instantiate(FleetApp, Fleet(self.source))
+        self._app = self._manager.instantiate(FleetApp, Fleet(self._wanted))
         self._handler = self._manager.instantiate(server)
         self._app.start()
         self._handler.set_main_thread(self._handler.start())
@@ -118,7 +117,7 @@ class Controller:
     def restart_fleet(self) -> None:
         """Begin again with a fleet that knows nothing of what was installed."""
         self.fleet.stop()
-        self._app.fleet = Fleet(self.source)
+        self._app.fleet = Fleet(self._wanted)
         for datapath in self._app.datapaths.values():
             if datapath.is_active:
                 self.fleet.connected(datapath)

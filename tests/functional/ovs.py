@@ -77,6 +77,9 @@ class OVS:
             str(self.rundir / "conf.db"),
             f"--remote=punix:{self.db_sock}",
             "--remote=db:Open_vSwitch,Open_vSwitch,manager_options",
+            "--private-key=db:Open_vSwitch,SSL,private_key",
+            "--certificate=db:Open_vSwitch,SSL,certificate",
+            "--ca-cert=db:Open_vSwitch,SSL,ca_cert",
         )
 
     def start_vswitchd(self) -> None:

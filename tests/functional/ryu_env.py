@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ BUILD_DEADLINE = 600.0
 """Seconds that building the environment may take: it downloads and compiles Ryu."""
 
 
+@functools.cache
 def ryu_manager() -> str:
     """Return the path of a ``ryu-manager``; skips the test where there is no Python 3.9."""
     beside = Path(sys.executable).with_name("ryu-manager")

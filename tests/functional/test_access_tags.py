@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Callable
 
 import pytest
 
-from ryu_l2iso.exceptions import OVSDBError, SwitchError
+from ryu_l2iso.exceptions import OVSDBError, StoreError, SwitchError
 from ryu_l2iso.ovsdb import BridgeRow, Connection, InterfaceRow, SetAccessTag
 from ryu_l2iso.ovsdb.access_tags import AccessTags
 from ryu_l2iso.ovsdb.facts import InterfaceFacts, interface_fact
 from ryu_l2iso.pipelines.flow import Flow
 from ryu_l2iso.pipelines.vlan import KEYS, VlanPipeline
 from ryu_l2iso.state.interfaces import NETWORK_ID
-from ryu_l2iso.state.ports import OFPort, PortId
+from ryu_l2iso.state.ports import OFPort, PortId, VMPort
 from ryu_l2iso.state.state import State
 from ryu_l2iso.state.subjects import PortSubject
 from ryu_l2iso.state.vlans import DEAD_VLAN
@@ -119,7 +120,10 @@ class Switch:
         self._facts = InterfaceFacts()
         self.confirms = True
         self.synced_once = False
-        self.tags = AccessTags(self.state, self._commit, self._flows_confirmed, 2.0)
+        self.recorded: Callable[[], None] = lambda: None
+        self.tags = AccessTags(
+            self.state, self._commit, lambda: self.recorded(), self._flows_confirmed, 2.0
+        )
         self.connection = Connection(DPID, ovs.db_address, self)
 
     def bridge_changed(self, key: int, bridge: BridgeRow | None) -> None:
@@ -175,6 +179,29 @@ def test_a_new_port_gets_its_tag_at_once_and_then_its_flow(
     assert switch.tag("tap1") == str(RED)
     assert len(switch.flows(port_no)) == 1
     assert switch.log == []
+
+
+def test_a_tag_is_set_only_when_it_is_on_disk_that_it_may_be(switch: Switch) -> None:
+    port_no = switch.plug("tap1", "red", "tag=4095")
+
+    def fail() -> None:
+        port = switch.state.ports.get(PortId(DPID, port_no))
+        assert isinstance(port, VMPort)
+        assert port.vlans == {RED, DEAD_VLAN}
+        raise StoreError("the disk is full")
+
+    switch.recorded = fail
+    with pytest.raises(StoreError):
+        switch.sync()
+    assert switch.tag("tap1") == str(DEAD_VLAN)
+    # What has changed meanwhile is not set as it was.
+    switch.recorded = lambda: switch.state.remove_key("red")
+    switch.sync()
+    assert switch.tag("tap1") == str(DEAD_VLAN)
+    switch.recorded = lambda: None
+    switch.state.add_key("red", RED)
+    switch.sync()
+    assert switch.tag("tap1") == str(RED)
 
 
 def test_a_key_that_changes_has_the_tag_follow_after_the_flow(switch: Switch) -> None:
@@ -264,10 +291,23 @@ def test_a_key_that_moves_waits_and_says_for_whom(
     assert len(switch.flows(port_no)) == 1
 
 
-def test_a_port_that_cannot_take_its_tag_is_an_error(switch: Switch, ovs: OVS) -> None:
+def test_a_port_that_cannot_take_its_tag_is_logged_once_and_holds_up_no_other(
+    switch: Switch, ovs: OVS, caplog: pytest.LogCaptureFixture
+) -> None:
     types = ["--", "set", "interface", "e1", "type=dummy", "external_ids:iface-id=a"]
     types += ["--", "set", "interface", "e2", "type=dummy"]
-    ovs.vsctl("add-bond", "br0", "bond0", "e1", "e2", *types)
-    wait_until(lambda: "e1" in switch.state.ports.facts(DPID).interfaces, "the bond to be read")
-    with pytest.raises(OVSDBError, match="port e1 has not taken tag 4095"):
+    for times in (1, 2):
+        ovs.vsctl("add-bond", "br0", "bond0", "e1", "e2", *types)
+        wait_until(lambda: "e1" in known(switch), "the bond to be read")
         switch.sync()
+        switch.plug("tap1", "red")
+        switch.sync()
+        assert switch.tag("tap1") == str(RED)
+        assert caplog.text.count("port e1 has not taken tag 4095") == times
+        ovs.vsctl("del-port", "bond0", "--", "del-port", "tap1")
+        wait_until(lambda: not {"e1", "tap1"} & known(switch), "both to be gone")
+        switch.sync()
+
+
+def known(switch: Switch) -> set[str]:
+    return set(switch.state.ports.facts(DPID).interfaces)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -92,3 +93,35 @@ def test_the_example_prints_external_ports(real: RealCloud) -> None:
     assert printed.next(1) == ["external port added: uplink1"]
     node.ovs.vsctl("del-port", "uplink1")
     assert printed.next(1) == ["external port removed: uplink1"]
+
+
+DEAF = """
+from ryu_l2iso import events
+from ryu_l2iso.framework import BaseApp, hub, set_ev_cls
+
+class Deaf(BaseApp):
+    @set_ev_cls([events.EventVMPort, events.EventExternalPort])
+    def never_ends(self, ev):
+        print("deaf from now on", flush=True)
+        hub.Event().wait()
+"""
+
+
+def test_an_app_that_takes_no_events_holds_up_no_flow(tmp_path: Path, ovs: OVS) -> None:
+    app = tmp_path / "deaf.py"
+    app.write_text(DEAF, encoding="utf-8")
+    with Controller("gre_tunnel", "rest", str(app)) as controller:
+        controller.wait_for_log("REST server listens")
+        real = RealCloud(controller, [Node(ovs, 1)])
+        real.register(real.nodes[0])
+        real.network("red", 42)
+        real.plug(real.nodes[0], 101, "red", MAC_A)
+        controller.wait_for_log("deaf from now on")
+        uplinks = [ovs.add_port(BRIDGE, f"uplink{number}") for number in range(3)]
+        for _ in range(30):
+            for method in ("POST", "DELETE"):
+                for uplink in uplinks:
+                    path = f"/networks/__NW_ID_EXTERNAL__/{dpid_to_str(1)}_{uplink}"
+                    real.rest(method, path)
+        real.plug(real.nodes[0], 102, "red", MAC_B)
+        real.settle()

@@ -245,6 +245,7 @@ def test_a_deleted_registration_takes_the_tunnels_to_the_switch(real: RealCloud)
     real.state.remove_switch(2)
     real.settle()
     assert first.tunnels() == {}
+    wait_until(lambda: second.tunnels() == {}, "the switch that is let go to lose its tunnels")
     assert len(second.ovs.flows(BRIDGE)) == 3
     real.register(second)
     real.told(second, 101, "iface-2-101", MAC_B)

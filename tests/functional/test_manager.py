@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -98,6 +99,19 @@ def _is_busy(pid: int) -> bool:
     """Tell whether a process has used two seconds of CPU (proc(5): utime, in ticks)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) > 2 * os.sysconf("SC_CLK_TCK")
+
+
+def test_it_takes_as_many_descriptors_as_it_may(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+    try:
+        controller = Controller(stub(tmp_path))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    with controller:
+        controller.wait_for_log("started")
+        limits = Path(f"/proc/{controller.process.pid}/limits").read_text()
+    assert re.search(rf"^Max open files +{before[1]} +{before[1]} ", limits, re.MULTILINE)
 
 
 def test_log_lines_have_time_level_and_logger(tmp_path: Path) -> None:
@@ -195,6 +209,9 @@ def test_help_names_the_options_of_ryu_manager() -> None:
         assert option in output
 
 
+TLS = ("--ctl-privkey", "/n", "--ctl-cert", "/n", "--ca-certs", "/n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -210,10 +227,13 @@ def test_help_names_the_options_of_ryu_manager() -> None:
         (["rest", "--config-file", "/"], ["'/'"]),
         (["rest", "--log-file", "/nonexistent/file"], ["/nonexistent/file"]),
         (["rest", "--user-flags", "/nonexistent/file"], ["/nonexistent/file"]),
-        (["rest", "--wsapi-host", "192.0.2.1"], ["REST server", "192.0.2.1:8080"]),
+        (["rest", "--wsapi-host", "192.0.2.1"], ["wsapi_host 192.0.2.1", "set token_file"]),
+        (["rest", "--wsapi-host", "0.0.0.0"], ["wsapi_host 0.0.0.0", "set token_file"]),
         (["quantum_adapter", "--ofp-listen-host", "192.0.2.1"], ["192.0.2.1:6653"]),
         (["quantum_adapter", "--ofp-tcp-listen-port", "0"], ["ofp-tcp-listen-port"]),
-        (["quantum_adapter", "--ctl-privkey", "/n", "--ctl-cert", "/n"], ["ctl-cert"]),
+        (["quantum_adapter", "--ctl-privkey", "/n", "--ctl-cert", "/n"], ["ctl_cert, ca_certs"]),
+        (["quantum_adapter", *TLS], ["OpenFlow server: /n, /n, /n: No such file"]),
+        (["rest", *TLS], ["REST server: /n, /n: No such file"]),
     ],
 )
 def test_bad_usage_is_refused_in_one_line(arguments: list[str], words: list[str]) -> None:

@@ -182,21 +182,6 @@ def test_restarted_switch_is_filled_again(ovs: OVS, controller: Controller) -> N
     assert_installed(ovs, controller)
 
 
-def test_refused_bundle_changes_nothing_and_is_tried_again(
-    ovs: OVS, controller: Controller, caplog: pytest.LogCaptureFixture
-) -> None:
-    good = flow(1, 5, Match(in_port=1), (Output(2),))
-    bad = flow(1, 6, Match(in_port=1), (ToGroup(77),))
-    controller.source.table[PortSubject(1)] = [good, bad]
-    ovs.add_bridge("br0", DPID, controller.target)
-    wait_until(lambda: "OFPBAC_BAD_OUT_GROUP" in caplog.text, "the refusal in the log")
-    assert str(bad) in caplog.text
-    assert ovs.flows("br0") == []
-    controller.source.table[NetworkSubject("1")] = [Group(77, (3,))]
-    controller.synced(DPID)
-    assert_installed(ovs, controller)
-
-
 def test_message_that_cannot_be_decoded_is_an_error(ovs: OVS, controller: Controller) -> None:
     good = flow(1, 5, Match(in_port=1), (Output(2),))
     bad = flow(1, 6, Match(in_port=1), (Output(0x10000),))

@@ -9,10 +9,12 @@ import pytest
 from ryu_l2iso.exceptions import OVSDBError
 from ryu_l2iso.ovsdb import (
     Connection,
+    Each,
     EnsureControllers,
     EnsureManager,
     EnsureTunnelPort,
     RemovePort,
+    SetAccessTag,
     set_up_bridge,
 )
 from tests.functional.ovs import OVS, wait_until
@@ -134,11 +136,31 @@ def test_one_refused_command_undoes_the_whole_transaction(
 def test_what_the_server_refuses_is_raised_with_its_text(
     ovs: OVS, connection: Connection[int], seen: Recorder[int]
 ) -> None:
+    ovs.add_port("br0", "tap1")
+    with pytest.raises(OVSDBError, match="constraint violation"):
+        connection.transact([SetAccessTag("tap1", None, 5000)])
+    connection.transact([TUNNEL])
+
+
+def test_an_interface_of_a_bond_keeps_its_name(
+    ovs: OVS, connection: Connection[int], seen: Recorder[int]
+) -> None:
     types = ["--", "set", "interface", "e1", "type=dummy", "--", "set", "interface", "e2"]
     ovs.vsctl("add-bond", "br0", "bond0", "e1", "e2", *types, "type=dummy")
-    with pytest.raises(OVSDBError, match="constraint violation"):
-        connection.transact([EnsureTunnelPort("e1", "gre", "10.0.0.1", "10.0.0.2", 0x22)])
-    connection.transact([TUNNEL])
+    taken = EnsureTunnelPort("e1", "gre", "10.0.0.1", "10.0.0.2", 0x22)
+    with pytest.raises(OVSDBError, match="interface e1 exists and is not ours"):
+        connection.transact([taken])
+
+
+def test_each_command_that_can_be_had_is_done(
+    ovs: OVS, connection: Connection[int], seen: Recorder[int]
+) -> None:
+    refused = RemovePort("br0")
+    each = Each([refused, TUNNEL])
+    for _ in range(2):
+        connection.transact([each])
+        assert each.refused == {refused: "port br0 exists and is not ours"}
+    assert ovs.vsctl("list-ports", "br0") == TUNNEL.name
 
 
 def test_many_ports_in_one_transaction(

@@ -9,15 +9,14 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Callable
 
 import eventlet
 import pytest
 
 from ryu_l2iso.exceptions import OVSDBError
-from ryu_l2iso.ovsdb import Connection, EnsureTunnelPort, Fleet, InterfaceRow, use_ssl
-from tests.functional.ovs import OVS, SCHEMA, wait_until
+from ryu_l2iso.ovsdb import Connection, EnsureTunnelPort, Fleet, InterfaceRow
+from tests.functional.ovs import OVS, wait_until
 from tests.functional.ovsdb_recorder import Recorder
 
 DPID = 0x11
@@ -327,53 +326,6 @@ def test_ipv6_over_tcp(ovs: OVS, connect: _Connections, seen: Recorder[int]) -> 
     connection = connect(f"tcp:[::1]:{port}", seen)
     seen.wait_synced()
     connection.transact([TUNNEL])
-
-
-def _ssl_files(directory: Path) -> list[str]:
-    """Make a self-signed certificate, which is its own CA; return key, certificate, CA."""
-    key, certificate = str(directory / "key.pem"), str(directory / "cert.pem")
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
-    command += ["-subj", "/CN=l2iso-test", "-keyout", key, "-out", certificate]
-    subprocess.run(command, stderr=subprocess.DEVNULL, timeout=60, check=True)
-    return [key, certificate, certificate]
-
-
-@pytest.fixture
-def ssl_server(ovs: OVS, tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Return the address of an ovsdb-server that talks SSL, with a bridge, and its files."""
-    files = _ssl_files(tmp_path)
-    port = _free_port(socket.AF_INET, "127.0.0.1")
-    database, unix = str(tmp_path / "ssl.db"), f"unix:{tmp_path / 'ssl.sock'}"
-    subprocess.run(["ovsdb-tool", "create", database, SCHEMA], timeout=20, check=True)
-    command = ["ovsdb-server", database, f"--remote=p{unix}", f"--remote=pssl:{port}:127.0.0.1"]
-    command += [f"--private-key={files[0]}", f"--certificate={files[1]}", f"--ca-cert={files[2]}"]
-    command += ["-vconsole:off", f"--unixctl={tmp_path / 'ssl.ctl'}"]
-    server = subprocess.Popen(command, env=ovs.env, stdin=subprocess.DEVNULL)
-    try:
-        wait_until((tmp_path / "ssl.sock").exists, "ovsdb-server to listen")
-        vsctl = ["ovs-vsctl", f"--db={unix}", "--no-wait", "--timeout=20"]
-        vsctl += ["init", "--", "add-br", "br0", "--", "set", "bridge", "br0"]
-        vsctl.append(f'datapath_id="{DPID:016x}"')
-        subprocess.run(vsctl, env=ovs.env, check=True)
-        yield f"ssl:127.0.0.1:{port}", files
-    finally:
-        server.kill()
-        server.wait(20)
-
-
-def test_ssl(
-    ssl_server: tuple[str, list[str]],
-    connect: _Connections,
-    seen: Recorder[int],
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    address, files = ssl_server
-    connection = connect(address, seen)
-    wait_until(lambda: f"{address} needs a private key" in caplog.text, "a line in the log")
-    use_ssl(*files)
-    seen.wait_synced()
-    connection.transact([TUNNEL])
-    seen.wait_interface(TUNNEL.name)
 
 
 def test_two_hundred_connections_are_cheap(ovs: OVS) -> None:

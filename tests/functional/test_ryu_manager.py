@@ -67,6 +67,17 @@ def test_a_switch_is_set_up_and_gets_its_flows(controller: Controller, ovs: OVS)
     assert "Traceback" not in controller.log()
 
 
+def test_what_was_registered_outlives_a_kill(command: tuple[str], tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    with Controller(*APPS, command=command, connection=path) as controller:
+        controller.wait_for_log("REST server listens")
+        assert controller.request("POST", f"/v1.0/networks/{NETWORK}")[0] == 200
+        controller.end(signal.SIGKILL)
+    with Controller(*APPS, command=command, connection=path) as controller:
+        controller.wait_for_log("REST server listens")
+        assert NETWORK in json.loads(controller.request("GET", "/v1.0/networks")[1])
+
+
 def register(controller: Controller, ovs: OVS) -> None:
     """Register a network, its key, an interface and a switch, as plugin and agent do."""
     for path, body in (

@@ -78,6 +78,38 @@ def test_a_vm_has_its_tag_and_its_flow_as_long_as_it_is_in_the_network(site: Sit
     assert flow not in site.ovs.flows(BRIDGE)
 
 
+def test_a_port_that_is_described_later_has_its_flow_then(site: Site) -> None:
+    assert site.rest("POST", "/quantum/ports/if-1/keys/network_id/red") < 300
+    port_no = site.ovs.add_port(BRIDGE, "tap1")
+    flow = f"{COOKIE}01, priority=20,in_port={port_no} actions=NORMAL"
+    ids = ("external_ids:iface-id=if-1", 'external_ids:attached-mac="fa:16:3e:00:00:01"')
+    for setting, tag in zip(ids, ("4095", "42")):
+        assert flow not in site.ovs.flows(BRIDGE)
+        site.ovs.vsctl("--no-wait", "set", "interface", "tap1", setting)
+        wait_until(lambda tag=tag: site.tag("tap1") == tag, "the tag", 2)  # type: ignore[misc]
+    wait_until(lambda: flow in site.ovs.flows(BRIDGE), "the flow", 2)
+
+
+def test_a_tag_that_somebody_changes_is_put_right_at_once(site: Site) -> None:
+    flows = []
+    for number in (1, 2):
+        assert site.rest("POST", f"/quantum/ports/if-{number}/keys/network_id/red") < 300
+        port_no = site.plug(f"tap{number}", f"if-{number}", "tag=4095")
+        flows.append(f"{COOKIE}01, priority=20,in_port={port_no} actions=NORMAL")
+        wait_until(lambda: flows[-1] in site.ovs.flows(BRIDGE), "the VM to be allowed to send", 2)
+    for change in ("tag=99", "tag=[]", "vlan_mode=trunk", "trunks=7"):
+        site.ovs.vsctl("--no-wait", "set", "port", "tap1", change)
+        wait_until(lambda: tagged(site) == "42 True []", f"the tag after {change}", 2)
+        wait_until(lambda: set(flows) < set(site.ovs.flows(BRIDGE)), "both flows", 2)
+
+
+def tagged(site: Site) -> str:
+    """Return tag, whether the mode is that of an access port, and trunks."""
+    get = ("get", "port", "tap1")
+    mode = site.ovs.vsctl(*get, "vlan_mode") in ("[]", "access")
+    return f"{site.ovs.vsctl(*get, 'tag')} {mode} {site.ovs.vsctl(*get, 'trunks')}"
+
+
 def test_a_vm_that_is_not_registered_is_in_the_dead_vlan(site: Site) -> None:
     site.plug("tap1", "if-1")
     wait_until(lambda: site.tag("tap1") == "4095", "the port to be no trunk")

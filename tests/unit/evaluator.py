@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
-from ryu_l2iso.openflow.programmer import Source
+from ryu_l2iso.openflow.parties import Source
 from ryu_l2iso.pipelines import gre, mac, vlan
 from ryu_l2iso.pipelines.flow import Flow, Group, Match, Output, SetTunnelId, ToController, ToGroup
 from ryu_l2iso.pipelines.gre import GrePipeline

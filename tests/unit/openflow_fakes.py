@@ -10,7 +10,7 @@ from ryu_l2iso.exceptions import SwitchError
 from ryu_l2iso.openflow.connection import Connection
 from ryu_l2iso.openflow.plan import Contents, Plan
 from ryu_l2iso.openflow.wire import InstalledFlow, InstalledGroup, InstalledMeter
-from ryu_l2iso.pipelines.flow import Flow, Group, Match, Output, ToGroup
+from ryu_l2iso.pipelines.flow import Flow, Group, Match, Output, Piece, ToGroup
 from ryu_l2iso.state.subjects import NetworkSubject, PortSubject, Subject
 
 DPID = 0xAB
@@ -35,7 +35,7 @@ class Source:
     cookie_mask = 0xFF00
 
     def __init__(self) -> None:
-        self.table: dict[Subject, Sequence[Flow | Group]] = {}
+        self.table: dict[Subject, Sequence[Piece]] = {}
         self.port_numbers: Container[int] = range(1, 2**32)
         self.computed: list[Subject] = []
 
@@ -46,7 +46,7 @@ class Source:
         """Return the numbers of the ports that every switch has."""
         return self.port_numbers
 
-    def desired(self, dpid: int, subject: Subject) -> Sequence[Flow | Group]:
+    def desired(self, dpid: int, subject: Subject) -> Sequence[Piece]:
         self.computed.append(subject)
         return self.table.get(subject, ())
 
@@ -63,6 +63,9 @@ class Switch(Connection):
 
     def read_flows(self, cookie: int, mask: int, deadline: float) -> list[InstalledFlow]:
         return [f for f in self.holds.flows.values() if f.cookie & mask == cookie]
+
+    def count_flows(self, cookie: int, mask: int, deadline: float) -> int:
+        return len(self.read_flows(cookie, mask, deadline))
 
     def read_groups(self, deadline: float) -> list[InstalledGroup]:
         self.after_read()

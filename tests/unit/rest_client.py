@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from typing import Any, Callable, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 import webob
 
+from ryu_l2iso.exceptions import StoreError
+from ryu_l2iso.rest.access import Access
+from ryu_l2iso.rest.call import Answer
 from ryu_l2iso.rest.wsgi import Application
 from ryu_l2iso.state.state import State
 from ryu_l2iso.state.values import KeyRange
@@ -21,10 +24,21 @@ class FakeCore:
     def __init__(self) -> None:
         self.state = State(KEY_RANGE)
         self.commits = 0
+        self.error: StoreError | None = None
+
+    def load(self) -> None:
+        """Do nothing."""
 
     def commit(self) -> None:
-        """Count."""
+        """Do nothing."""
+
+    def carry_out(self, order: Callable[[], Answer]) -> Answer:
+        """Do it, and count; fail afterwards as `error` says."""
+        answer = order()
         self.commits += 1
+        if self.error is not None:
+            raise self.error
+        return answer
 
 
 class Reply(NamedTuple):
@@ -43,10 +57,10 @@ class Reply(NamedTuple):
 class Client:
     """Calls an application as eventlet's server does."""
 
-    def __init__(self) -> None:
+    def __init__(self, access: Access | None = None) -> None:
         self.core = FakeCore()
         self.state = self.core.state
-        self.application = Application(self.core)
+        self.application = Application(self.core, access)
 
     def call(self, method: str, path: str, body: bytes = b"", **environ: Any) -> Reply:
         """Call ``path``, percent-encoded, and return the answer."""

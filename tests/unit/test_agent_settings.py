@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 
+from ryu_l2iso import tls
 from ryu_l2iso.exceptions import L2IsoError
 from ryu_l2iso.node import is_local, manager_target
 from ryu_l2iso.node_settings import UsageError, interface_address, parse
+
+TUNNEL = ("--tunnel-ip", "192.0.2.1")
+TLS = ("--private-key", "/n", "--certificate", "/n", "--ca-cert", "/n")
 
 
 def test_defaults() -> None:
@@ -36,6 +40,18 @@ def test_the_ovsdb_server_may_listen_elsewhere() -> None:
     settings = parse(["--tunnel-ip", "192.0.2.1", "--ovsdb-listen", "192.0.2.2:6641"])
     assert settings.ovsdb_addr("192.0.2.1") == "tcp:192.0.2.2:6641"
     assert manager_target("tcp:192.0.2.2:6641") == "ptcp:6641:192.0.2.2"
+
+
+def test_with_certificates_the_ovsdb_server_speaks_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tls, "Credentials", lambda *_, **__: None)
+    settings = parse([*TUNNEL, *TLS])
+    assert settings.ovsdb_addr("192.0.2.1") == "ssl:192.0.2.1:6640"
+    assert manager_target("ssl:192.0.2.1:6640") == "pssl:6640:192.0.2.1"
+    assert settings.controller_ca == "/n"
+    elsewhere = parse([*TUNNEL, *TLS, "--ovsdb-listen", "[fd00::1]:6641", "--controller-ca", "/c"])
+    assert elsewhere.ovsdb_addr("192.0.2.1") == "ssl:[fd00::1]:6641"
+    assert elsewhere.controller_ca == "/c"
+    assert parse([*TUNNEL]).tls_files is None
 
 
 def test_an_address_is_local_when_this_host_has_it() -> None:
@@ -68,6 +84,10 @@ def test_options_come_from_a_file_too(tmp_path: Path) -> None:
         (["--tunnel-ip", "192.0.2.1", "--controller-url", "ftp://x"], "ftp://x"),
         (["--tunnel-ip", "192.0.2.1", "--interval", "0"], "interval"),
         (["--tunnel-ip", "192.0.2.1", "--config-file", "/no/such/file"], "/no/such/file"),
+        ([*TUNNEL, "--private-key", "/k"], "certificate: TLS needs all of private-key"),
+        ([*TUNNEL, "--ca-cert", "/a"], "private-key: TLS needs all of private-key"),
+        ([*TUNNEL, *TLS, "--certificate", "c"], "certificate: must be an absolute path"),
+        ([*TUNNEL, *TLS], "TLS of Open vSwitch: /n, /n, /n: No such file"),
         (["--no-such-option"], "--no-such-option"),
         (["word"], "word"),
     ],

@@ -71,9 +71,10 @@ class World:
         self.mark()
         pieces = {s: self.pipeline.desired(dpid, s) for s in self.dirty[dpid]}
         self.dirty[dpid] = set()
-        self.state.macs.may_hold(dpid, [s for s in pieces if pieces[s]])
+        filled = {s for s in pieces if pieces[s]}
+        self.state.confirmations.may_hold(dpid, filled)
         self.holds[dpid].update(pieces)
-        self.state.macs.holds_none(dpid, [s for s in pieces if not pieces[s]])
+        self.state.confirmations.holds(dpid, filled, pieces.keys() - filled)
         self.mark()
         self.check()
 

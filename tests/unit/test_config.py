@@ -57,6 +57,7 @@ def test_a_controller_address_is_taken(tmp_path: Path, address: str) -> None:
         "gre_key_max = 0x7fffff80",
         "gre_key_max = many",
         f"gre_key_max = {config.MAX_KEY + 1}",
+        "plaintext = everything",
         "mac_learning_max = -1",
         "packet_in_rate = 0",
         "ovsdb_timeout = 0",

@@ -53,6 +53,9 @@ class FakeConnection:
     def __init__(self, dpid: int, address: str, listener: Listener[int]) -> None:
         self.listeners.append(listener)
 
+    def silence(self) -> None:
+        """Do nothing."""
+
     def close(self) -> None:
         """Do nothing."""
 

@@ -9,12 +9,13 @@ import pytest
 
 from ryu_l2iso.pipelines import gre, mac, vlan
 from ryu_l2iso.pipelines.table import Pipeline
-from ryu_l2iso.state.ports import NW_ID_EXTERNAL, OFPort, PortId
+from ryu_l2iso.state.ports import NW_ID_EXTERNAL, InterfaceFact, OFPort, PortId
 from tests.unit.cloud import Cloud
 from tests.unit.evaluator import Evaluator
 from tests.unit.mac_cloud import MacCloud
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
 PIPELINES = {"gre": gre.PIPELINE, "mac": mac.PIPELINE, "vlan": vlan.PIPELINE}
 
 
@@ -66,6 +67,7 @@ def test_the_dump_in_the_page_of_vlan_is_what_a_switch_holds() -> None:
     cloud.plug(1, 1, "red", "fa:16:3e:00:00:01")
     cloud.tag(1, 1, 42)
     cloud.state.ports.set_of_port(1, OFPort(9, "eth1", up=True))
+    cloud.state.ports.update_interfaces(1, {"eth1": InterfaceFact("eth1", 9)})
     cloud.state.ensure_port(NW_ID_EXTERNAL, PortId(1, 9))
     pipeline = vlan.VlanPipeline(cloud.state)
     flows = [flow for s in pipeline.subjects(1) for flow in pipeline.desired(1, s)]
@@ -79,3 +81,21 @@ def test_the_dump_in_the_page_of_mac_is_what_a_switch_holds() -> None:
         cloud.uplink(dpid)
         cloud.plug(dpid, dpid, "red", f"fa:16:3e:00:00:0{dpid}")
     assert dump("mac") == cloud.evaluator().flows(1)
+
+
+def promises() -> list[tuple[list[str], list[str]]]:
+    """Return files and words after -k of each proof in README's list of promises."""
+    section = (ROOT / "README.rst").read_text(encoding="utf-8").partition("What it promises\n")[2]
+    proofs = re.findall(r"``(tests/.+?)``", section.partition("\nLimits\n")[0], re.DOTALL)
+    split = [proof.partition(" -k ") for proof in proofs]
+    return [(files.split(), re.findall(r"(?!or\b|and\b)\w+", words)) for files, _, words in split]
+
+
+def test_every_promise_is_proved_by_tests_that_there_are() -> None:
+    assert len(promises()) >= 20
+    for files, words in promises():
+        texts = [(ROOT / file).read_text(encoding="utf-8") for file in files if "." in file]
+        names = re.findall(r"def (test_\w+)", "".join(texts))
+        assert names
+        missing = [w for w in words if not any(w in name for name in names)]
+        assert not missing, f"{files}: {missing}"

@@ -208,7 +208,6 @@ def test_where_macs_do_not_tell_networks_apart_two_networks_have_one() -> None:
     for port_no, network_id in ((1, "red"), (2, "blue")):
         cloud.plug(1, port_no, network_id, A)
         assert places(cloud, network_id, A) == {PortId(1, port_no)}
-    cloud.state.macs.may_hold(1, [MacSubject("red", A)])
     cloud.unplug(1, 1)
     assert places(cloud, "red", A) == set()
 
@@ -216,14 +215,15 @@ def test_where_macs_do_not_tell_networks_apart_two_networks_have_one() -> None:
 # A MAC that goes from one network to another: not before all switches are rid of it
 
 
-RED_A, BLUE_A = MacSubject("red", A), MacSubject("blue", A)
+RED, RED_A, BLUE_A = NetworkSubject("red"), MacSubject("red", A), MacSubject("blue", A)
 
 
 @pytest.fixture
 def held(cloud: MacCloud) -> MacCloud:
     """The MAC of "red" was sent to both switches; a port of "blue" wants it now."""
     for dpid in (1, 2):
-        cloud.state.macs.may_hold(dpid, [NetworkSubject("red"), RED_A])
+        cloud.state.confirmations.connected(dpid)
+        cloud.state.confirmations.may_hold(dpid, {RED, RED_A})
     cloud.unplug(1, 1)
     cloud.refusals()
     cloud.plug(2, 3, "blue", A)
@@ -236,11 +236,25 @@ def test_a_mac_is_free_for_another_network_once_every_switch_has_confirmed(held:
         "not before it is confirmed to be in no other network any more by 0000000000000001, "
         "0000000000000002"
     ]
-    held.state.macs.holds_none(1, [NetworkSubject("red"), RED_A, BLUE_A])
+    held.state.confirmations.holds(1, set(), {RED, RED_A, BLUE_A})
     assert places(held, "blue", A) == set()
-    held.state.macs.holds_only(2, [BLUE_A])
+    held.state.confirmations.holds_only(2, {BLUE_A, RED})
     assert places(held, "blue", A) == {PortId(2, 3)}
     assert PortSubject(3) in held.state.changes.take().subjects[2]
+
+
+def test_a_confirmation_of_the_mac_alone_is_enough(held: MacCloud) -> None:
+    held.state.confirmations.holds(1, set(), {BLUE_A})
+    for dpid in (1, 2):
+        assert places(held, "blue", A) == set()
+        held.state.confirmations.holds(dpid, {RED}, {RED_A})
+    assert places(held, "blue", A) == {PortId(2, 3)}
+
+
+def test_what_a_switch_still_has_is_not_confirmed_to_be_gone(held: MacCloud) -> None:
+    for dpid in (1, 2):
+        held.state.confirmations.holds_only(dpid, {RED, RED_A})
+    assert places(held, "blue", A) == set()
 
 
 def test_it_is_free_for_its_own_network_at_once(held: MacCloud) -> None:
@@ -257,33 +271,44 @@ def test_a_mac_that_may_still_be_held_is_not_learned_elsewhere(held: MacCloud) -
     learn(held, 2, 2, A)
     assert held.learned(2, 2) == []
     for dpid in (1, 2):
-        held.state.macs.holds_only(dpid, [])
+        held.state.confirmations.holds_only(dpid, set())
     learn(held, 2, 2, A)
     assert held.learned(2, 2) == [A]
 
 
-def test_a_switch_that_is_deregistered_holds_up_nobody(held: MacCloud) -> None:
-    held.state.macs.holds_only(2, [])
-    held.switch(1)
-    held.state.remove_switch(1)
-    assert places(held, "blue", A) == {PortId(2, 3)}
-
-
 def test_an_interface_that_goes_to_another_network_waits_for_it(cloud: MacCloud) -> None:
-    cloud.state.macs.may_hold(2, [RED_A])
+    cloud.state.confirmations.may_hold(2, {RED, RED_A})
     cloud.state.remove_interface("iface-1-1")
     cloud.state.ensure_interface_value("iface-1-1", "network_id", "blue")
     assert places(cloud, "blue", A) == set()
-    cloud.state.macs.holds_none(2, [RED_A])
+    cloud.state.confirmations.holds(2, set(), {RED_A})
     assert places(cloud, "blue", A) == {PortId(1, 1)}
 
 
-def test_two_networks_may_be_held_at_once_after_a_restart(cloud: MacCloud) -> None:
-    """Each is another's stranger; what a switch holds besides is its own affair."""
-    cloud.state.macs.may_hold(1, [RED_A, BLUE_A, MacSubject("red", B)])
-    cloud.unplug(1, 1)
-    cloud.plug(2, 3, "blue", A)
-    cloud.state.macs.holds_none(1, [BLUE_A])
-    assert places(cloud, "blue", A) == set()
-    cloud.state.macs.holds_only(1, [MacSubject("red", B)])
-    assert places(cloud, "blue", A) == {PortId(2, 3)}
+def test_it_is_held_where_it_was_sent_before_it_went_and_came_back(held: MacCloud) -> None:
+    held.state.confirmations.disconnected(1)
+    held.plug(2, 5, "red", A)
+    assert places(held, "red", A) == {PortId(2, 5)}
+    held.unplug(2, 5)
+    held.state.confirmations.holds_only(2, set())
+    assert places(held, "blue", A) == set()
+    held.state.confirmations.holds_only(1, set())
+    assert places(held, "blue", A) == {PortId(2, 3)}
+
+
+def test_a_mac_that_came_after_a_switch_was_lost_is_not_held_there(held: MacCloud) -> None:
+    """Otherwise what is waited for would grow as long as a switch is away."""
+    held.state.confirmations.disconnected(1)
+    learn(held, 2, 1, SECOND)
+    held.unplug(2, 1)
+    held.plug(2, 5, "blue", SECOND)
+    held.state.confirmations.holds_only(2, set())
+    assert places(held, "blue", SECOND) == {PortId(2, 5)}
+    assert places(held, "blue", A) == set()
+
+
+def test_a_refusal_that_is_known_is_not_recorded_again() -> None:
+    cloud = MacCloud()
+    for news in (1, 0):
+        cloud.state.macs.put_refused(PortId(1, 1), A)
+        assert len(cloud.state.changes.take().records) == news

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import struct
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any, Callable
 
 import pytest
 
 from ryu_l2iso.exceptions import SwitchError
 from ryu_l2iso.framework import hub
+from ryu_l2iso.openflow import connection as connection_module
 from ryu_l2iso.openflow import wire
-from ryu_l2iso.openflow.connection import Connection
+from ryu_l2iso.openflow.connection import Connection, Refused
 from ryu_l2iso.openflow.plan import MeterKey, Plan
 from ryu_l2iso.pipelines.flow import Flow, Group, Match, Meter, Output
 
@@ -55,7 +55,7 @@ def answer(connection: Connection, *replies: bytes) -> None:
 
     def give() -> None:
         for reply in replies:
-            connection.received(SimpleNamespace(buf=reply))
+            connection.received(reply)
 
     hub.spawn(give)
 
@@ -128,7 +128,7 @@ def test_meters_are_made_before_the_bundle_and_deleted_after_it() -> None:
 
     def give() -> None:
         for reply in (barrier(4), committed(7), barrier(10)):
-            connection.received(SimpleNamespace(buf=reply))
+            connection.received(reply)
             hub.sleep(0)
             hub.sleep(0)
 
@@ -185,10 +185,39 @@ def test_refusal_names_what_was_refused(xid: int, what: str) -> None:
         connection.apply(PLAN, 5.0)
 
 
+def test_all_that_is_refused_is_told_at_once() -> None:
+    connection = Connection(Datapath())
+    answer(connection, refusal(2), refusal(5), refusal(7))
+    with pytest.raises(Refused, match="adding group_id=1") as caught:
+        connection.apply(PLAN, 5.0)
+    assert [refused.piece for refused in caught.value.refusals] == [Group(1, (1,)), FLOW]
+
+
+def test_what_no_message_can_hold_is_told_and_nothing_is_sent() -> None:
+    datapath = Datapath()
+    ports = tuple(range(1, 5000))
+    long = FLOW._replace(actions=tuple(map(Output, ports)))
+    plan = replace(PLAN, groups_to_add=(Group(1, ports[:2047]), Group(4, ports)))
+    with pytest.raises(Refused, match="longer than OpenFlow's 65535 adding group_id=1,") as caught:
+        Connection(datapath).apply(replace(plan, flows_to_add=(FLOW, long)), 5.0)
+    refused = caught.value.refusals
+    assert [one.piece for one in refused] == [Group(1, ports[:2047]), Group(4, ports), long]
+    assert max(len(one.why) for one in refused) < 400
+    assert datapath.sent == []
+
+
+def test_the_number_of_flows() -> None:
+    datapath = Datapath()
+    connection = Connection(datapath)
+    answer(connection, stats(1, struct.pack("!QQI4x", 5, 6, 7), kind=2))
+    assert connection.count_flows(9, 0xFF, 5.0) == 7
+    assert datapath.sent == [wire.pack_aggregate_request(9, 0xFF, 1)]
+
+
 def test_answers_to_others_are_left() -> None:
     connection = Connection(Datapath())
     foreign = [refusal(99), stats(5), refusal(0xFFFFFFFF)]
-    connection.received(SimpleNamespace(buf=refusal(1)))
+    connection.received(refusal(1))
     answer(connection, *foreign, stats(1, entry(FLOW)))
     assert connection.read_flows(9, 0xFF, 5.0) == [FLOW]
 
@@ -205,6 +234,15 @@ def test_broken_answer() -> None:
     connection = Connection(Datapath())
     answer(connection, stats(1, b"\0" * 60))
     with pytest.raises(SwitchError, match="the switch sent a structure of 0 bytes"):
+        connection.read_flows(9, 0xFF, 5.0)
+
+
+def test_an_answer_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_module, "MAX_READ", 3)
+    connection = Connection(Datapath())
+    endless = [stats(1, entry(FLOW) * 2, more=True)] * 2
+    answer(connection, *endless)
+    with pytest.raises(SwitchError, match="the switch sent more than 3 flows"):
         connection.read_flows(9, 0xFF, 5.0)
 
 
@@ -247,8 +285,8 @@ def test_answer_counts_though_the_connection_closes_before_it_is_looked_at() -> 
     connection = Connection(Datapath())
 
     def answer_and_close() -> None:
-        connection.received(SimpleNamespace(buf=stats(1, entry(FLOW))))
-        connection.received(SimpleNamespace(buf=stats(1, entry(OLD))))
+        connection.received(stats(1, entry(FLOW)))
+        connection.received(stats(1, entry(OLD)))
         connection.close()
 
     hub.spawn(answer_and_close)

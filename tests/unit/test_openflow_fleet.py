@@ -59,7 +59,7 @@ def fleet(source: Source) -> Iterator[Fleet]:
 
 
 def datapath(dpid: int) -> Any:
-    return SimpleNamespace(id=dpid)
+    return SimpleNamespace(id=dpid, socket=SimpleNamespace())
 
 
 def synced(fleet: Fleet, dpid: int) -> bool:
@@ -86,16 +86,12 @@ def test_slow_switch_holds_up_no_other(
     assert switches.made[1].holds == pieces(source)
 
 
-def test_fleet_hands_messages_to_their_connection(fleet: Fleet, switches: FleetSwitches) -> None:
-    got: list[Any] = []
-    old, new = datapath(1), datapath(1)
-    for each in (old, new):
-        fleet.connected(each)
-        switches.made[1].received = got.append  # type: ignore[assignment]
-    messages = [SimpleNamespace(datapath=each) for each in (old, new, datapath(3))]
-    for message in messages:
-        fleet.received(message)
-    assert got == [messages[1]]
+def test_replies_go_to_the_connection_that_they_came_by(
+    fleet: Fleet, switches: FleetSwitches
+) -> None:
+    first = datapath(1)
+    fleet.connected(first)
+    assert first.socket.replies == switches.made[1].received
 
 
 def test_fleet_ignores_switches_that_it_does_not_know(fleet: Fleet) -> None:
@@ -126,18 +122,8 @@ def test_fleet_disconnects_and_forgets(
     assert switches.made[1].holds.flows
 
 
-def test_when_the_youngest_datapath_goes_the_next_is_used(
-    fleet: Fleet, switches: FleetSwitches
-) -> None:
-    first, second = datapath(1), datapath(1)
-    fleet.connected(first)
-    fleet.connected(second)
+def test_a_datapath_that_is_not_in_use_may_go(fleet: Fleet, switches: FleetSwitches) -> None:
+    fleet.connected(datapath(1))
     assert synced(fleet, 1)
-    fleet.disconnected(second)
+    fleet.disconnected(datapath(1))
     assert synced(fleet, 1)
-    assert switches.made[1].datapath is first
-    fleet.mark(1, PortSubject(7))
-    assert synced(fleet, 1)
-    fleet.disconnected(first)
-    assert not fleet.programmer(1).synced
-    fleet.disconnected(first)

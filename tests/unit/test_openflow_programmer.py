@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from typing import Callable
 
 import pytest
@@ -11,9 +12,11 @@ import pytest
 from ryu_l2iso.exceptions import SwitchError
 from ryu_l2iso.framework import hub
 from ryu_l2iso.openflow import programmer as programmer_module
+from ryu_l2iso.openflow.connection import Refusal, Refused
+from ryu_l2iso.openflow.parties import Watcher
 from ryu_l2iso.openflow.plan import Contents, Plan
-from ryu_l2iso.openflow.programmer import FIRST_PAUSE, LONGEST_PAUSE, Programmer, Watcher
-from ryu_l2iso.pipelines.flow import Flow, Group, Match, Meter, ToGroup
+from ryu_l2iso.openflow.programmer import FIRST_PAUSE, LONGEST_PAUSE, Programmer
+from ryu_l2iso.pipelines.flow import Flow, Group, Match, Meter, Piece, ToGroup
 from ryu_l2iso.state.subjects import PortSubject, Subject
 from tests.unit.openflow_fakes import (
     DPID,
@@ -93,44 +96,163 @@ def test_a_meter_goes_with_the_flow_that_refers_to_it(
 
 
 class Recorder(Watcher):
-    """Records what it is told."""
+    """Records what it is told; ``waits`` is called, and emptied, before something may be sent."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, set[Subject]]] = []
+        self.told: list[tuple[str, set[Subject], set[Subject]]] = []
+        self.waits: list[Callable[[], None]] = []
 
-    def may_hold(self, dpid: int, subjects: Iterable[Subject]) -> None:
-        self.told.append(("may hold", set(subjects)))
+    def connected(self, dpid: int) -> None:
+        self.told.append(("connected", set(), set()))
 
-    def holds_none(self, dpid: int, subjects: Iterable[Subject]) -> None:
-        self.told.append(("holds none", set(subjects)))
+    def lost(self, dpid: int) -> None:
+        self.told.append(("lost", set(), set()))
 
-    def holds_only(self, dpid: int, subjects: Iterable[Subject]) -> None:
-        self.told.append(("holds only", set(subjects)))
+    def failed(self, dpid: int) -> None:
+        self.told.append(("failed", set(), set()))
+
+    def may_hold(self, dpid: int, filled: AbstractSet[Subject]) -> bool:
+        self.told.append(("may hold", set(filled), set()))
+        waits, self.waits = self.waits, []
+        for wait in waits:
+            wait()
+        return bool(waits)
+
+    def holds(self, dpid: int, filled: AbstractSet[Subject], empty: AbstractSet[Subject]) -> None:
+        self.told.append(("holds", set(filled), set(empty)))
+
+    def holds_only(self, dpid: int, filled: AbstractSet[Subject]) -> None:
+        self.told.append(("holds only", set(filled), set()))
+
+    def take(self) -> list[tuple[str, set[Subject], set[Subject]]]:
+        """Return, and forget, what it was told."""
+        told, self.told = self.told, []
+        return told
 
 
-def test_a_watcher_hears_before_something_is_sent_and_when_it_is_confirmed(source: Source) -> None:
-    recorder = Recorder()
-    programmer = Programmer(DPID, source, watcher=recorder)
-    switch = connect(programmer)
-    switch.before_commit = lambda: recorder.told.append(("sent", set()))
-    programmer.step()
-    both: set[Subject] = {PortSubject(1), FLOOD}
-    assert recorder.told == [("may hold", both), ("sent", set()), ("holds only", both)]
-    recorder.told.clear()
-    source.table = {PortSubject(1): [flow(1, 9)]}
-    for subject in both:
-        programmer.mark(subject)
-    programmer.step()
-    assert recorder.told == [
-        *(("may hold", {PortSubject(1)}), ("sent", set())),
-        ("holds none", {FLOOD}),
+BOTH: set[Subject] = {PortSubject(1), FLOOD}
+SENT: tuple[str, set[Subject], set[Subject]] = ("sent", set(), set())
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    """Return a watcher."""
+    return Recorder()
+
+
+@pytest.fixture
+def watched(source: Source, recorder: Recorder) -> Programmer:
+    """Return a programmer with that watcher, without its worker."""
+    return Programmer(DPID, source, watcher=recorder)
+
+
+def connect_watched(programmer: Programmer, recorder: Recorder, *pieces: Flow | Group) -> Switch:
+    """Connect a switch that holds ``pieces``; the watcher is told when something is sent."""
+    switch = connect(programmer, Contents.of(pieces))
+    switch.before_commit = lambda: recorder.told.append(SENT)
+    return switch
+
+
+def test_a_watcher_hears_before_something_is_sent_and_when_it_is_confirmed(
+    watched: Programmer, recorder: Recorder, source: Source
+) -> None:
+    switch = connect_watched(watched, recorder)
+    watched.step()
+    assert recorder.take() == [
+        *(("connected", set(), set()), ("may hold", BOTH, set()), SENT),
+        ("holds only", BOTH, set()),
     ]
-    recorder.told.clear()
+    source.table = {PortSubject(1): [flow(1, 9)]}
+    for subject in BOTH:
+        watched.mark(subject)
+    watched.step()
+    port: set[Subject] = {PortSubject(1)}
+    assert recorder.take() == [("may hold", port, set()), SENT, ("holds", port, {FLOOD})]
     switch.before_commit = switch.fail
     del source.table[PortSubject(1)]
-    programmer.mark(PortSubject(1))
-    programmer.step()
-    assert recorder.told == [("may hold", set())]
+    watched.mark(PortSubject(1))
+    watched.step()
+    watched.disconnected(switch.datapath)
+    assert [told for told, _, _ in recorder.take()] == ["may hold", "failed", "lost"]
+
+
+def test_while_strays_are_held_back_nothing_is_confirmed(
+    watched: Programmer, recorder: Recorder
+) -> None:
+    connect_watched(watched, recorder, flow(9))
+    watched.step()
+    watched.mark(FLOOD)
+    watched.step()
+    assert [told for told, _, _ in recorder.take()] == ["connected", "may hold", "sent", "may hold"]
+    watched.ovsdb_read()
+    watched.step()
+    assert recorder.take()[1:] == [SENT, ("holds only", BOTH, set())]
+
+
+def test_what_changes_while_the_watcher_waits_is_not_sent_as_it_was(
+    watched: Programmer, recorder: Recorder, source: Source
+) -> None:
+    switch = connect_watched(watched, recorder)
+
+    def change() -> None:
+        source.table = {PortSubject(2): [flow(2)]}
+        watched.mark(PortSubject(1))
+        watched.mark(PortSubject(2))
+
+    recorder.waits = [change]
+    watched.step()
+    assert switch.holds == Contents.of([flow(2)])
+    source.table[PortSubject(2)] = [flow(2, 7)]
+    watched.mark(PortSubject(2))
+    recorder.waits = [lambda: source.table.clear(), lambda: watched.mark(PortSubject(3))]
+    watched.step()
+    assert switch.holds == Contents()
+    assert recorder.take()[-1] == ("holds", set(), {PortSubject(2), PortSubject(3)})
+    assert watched.synced
+
+
+def test_nothing_is_sent_by_a_connection_that_was_replaced_while_the_watcher_waited(
+    watched: Programmer, recorder: Recorder
+) -> None:
+    first = connect_watched(watched, recorder)
+    second = Switch(Contents())
+    recorder.waits = [lambda: watched.connected(second)]
+    watched.step()
+    assert not first.plans
+    watched.step()
+    assert second.plans
+
+
+def test_nothing_is_sent_that_could_not_be_recorded(
+    watched: Programmer, recorder: Recorder, source: Source
+) -> None:
+    switch = connect_watched(watched, recorder)
+    recorder.waits = [switch.fail]
+    assert watched.step() > 0
+    assert not switch.plans
+    watched.step()
+    assert switch.holds == pieces(source)
+
+
+def test_a_subject_that_is_left_out_counts_as_filled(
+    watched: Programmer, recorder: Recorder, source: Source
+) -> None:
+    """Other subjects of its network are on the switch."""
+    switch = connect_watched(watched, recorder)
+    watched.step()
+    recorder.take()
+
+    def refuse() -> None:
+        if any(isinstance(piece, Group) for piece in switch.plans[-1].groups_to_modify):
+            raise Refused("no", [Refusal(Group(7, (1, 9)), "no room")])
+
+    switch.before_commit = refuse
+    source.table[FLOOD] = flood(1, 9)
+    watched.mark(FLOOD)
+    while not watched.synced:
+        watched.step()
+    assert switch.holds == Contents.of([flow(1)])
+    assert recorder.take()[-1] == ("holds only", BOTH, set())
 
 
 def test_nothing_is_sent_when_nothing_differs(programmer: Programmer) -> None:
@@ -195,9 +317,11 @@ def test_strays_wait_for_the_ovsdb(
     programmer.mark(PortSubject(2))
     programmer.step()
     assert flow(9).id in switch.holds.flows
+    assert programmer.wait_synced(0) and not programmer.wait_rid(0)
     programmer.ovsdb_read()
     assert not programmer.synced
     programmer.step()
+    assert programmer.wait_rid(0)
     assert switch.plans[-1] == Plan(flows_to_delete=(flow(9),))
     assert switch.holds == Contents.of([foreign, Group(4, ()), *pieces_of(source)])
     assert programmer.counters.full_syncs == 2
@@ -219,7 +343,7 @@ def test_what_names_a_port_that_is_gone_does_not_wait_for_the_ovsdb(
     assert left.id not in switch.holds.flows
 
 
-def pieces_of(source: Source) -> Iterator[Flow | Group]:
+def pieces_of(source: Source) -> Iterator[Piece]:
     for some in source.table.values():
         yield from some
 

@@ -244,6 +244,10 @@ def test_request_bytes_equal_the_frameworks() -> None:
         DATAPATH, 0, OFP.OFPTT_ALL, OFP.OFPP_ANY, OFP.OFPG_ANY, COOKIE, mask, PARSER.OFPMatch()
     )
     assert wire.pack_flow_stats_request(COOKIE, mask, 8) == framework_bytes(request, 8)
+    of_number = PARSER.OFPAggregateStatsRequest(
+        DATAPATH, 0, OFP.OFPTT_ALL, OFP.OFPP_ANY, OFP.OFPG_ANY, COOKIE, mask, PARSER.OFPMatch()
+    )
+    assert wire.pack_aggregate_request(COOKIE, mask, 8) == framework_bytes(of_number, 8)
     of_groups = PARSER.OFPGroupDescStatsRequest(DATAPATH, 0)
     assert wire.pack_group_desc_request(9) == framework_bytes(of_groups, 9)
     of_meters = PARSER.OFPMeterConfigStatsRequest(DATAPATH, 0, OFP.OFPM_ALL)
@@ -292,6 +296,22 @@ def test_group_to_bytes_to_group_is_the_identity(some: list[Group], more: bool) 
 def test_meter_to_bytes_to_meter_is_the_identity(some: list[Meter], more: bool) -> None:
     buf = reply(10, b"".join(map(meter_entry, some)), more)
     assert wire.unpack_meter_config(buf) == (some, more)
+
+
+@given(numbers(64), numbers(64), numbers(32))
+def test_aggregate_is_read_as_the_framework_reads_it(packets: int, octets: int, count: int) -> None:
+    buf = reply(2, struct.pack("!QQI4x", packets, octets, count))
+    theirs = PARSER.msg_parser(DATAPATH, 5, 19, len(buf), 1, buf)
+    assert theirs.body.flow_count == count
+    assert wire.unpack_aggregate(buf) == ([count], False)
+
+
+@pytest.mark.parametrize(
+    "buf", [reply(2, bytes(16)), reply(2, bytes(32)), reply(2, bytes(24), more=True), reply(1, b"")]
+)
+def test_broken_aggregates(buf: bytes) -> None:
+    with pytest.raises(WireError):
+        wire.unpack_aggregate(buf)
 
 
 def test_other_meters_are_opaque() -> None:

@@ -58,6 +58,17 @@ def test_what_a_row_says(row: InterfaceRow, fact: InterfaceFact) -> None:
     assert interface_fact(row) == (fact, "")
 
 
+def test_a_tag_that_is_no_vlan_id_is_none() -> None:
+    """A server may send any integer, and the store keeps 63 bits."""
+    assert [
+        interface_fact(InterfaceRow("tap", 1, tag=tag))[0].tag for tag in (-1, 4095, 2**63)
+    ] == [
+        None,
+        4095,
+        None,
+    ]
+
+
 def test_a_tunnel_of_ours_is_no_vm_whatever_it_carries() -> None:
     row = InterfaceRow(
         "gre0",

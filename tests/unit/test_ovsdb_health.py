@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from ryu_l2iso.ovsdb.health import SILENT_AFTER, STALLED_AFTER, Health
+from ryu_l2iso.ovsdb.health import MOST_TROUBLES, SILENT_AFTER, STALLED_AFTER, Health
 
 ADDRESS = "tcp:10.0.0.1:6640"
 
@@ -62,3 +62,13 @@ def test_the_same_trouble_is_said_again_after_all_was_well(log: pytest.LogCaptur
         health.log_once("no such bridge")
         health.well()
     assert log.messages.count("bridge x: no such bridge; trying on") == 2
+
+
+def test_a_server_cannot_fill_the_log(log: pytest.LogCaptureFixture) -> None:
+    health = Health("bridge br-int")
+    for number in range(1000):
+        health.log_once(f"its server has sent {number}")
+    assert len(log.records) == MOST_TROUBLES
+    health.well()
+    health.log_once("its server has sent nothing")
+    assert log.messages[-1].startswith("bridge br-int: its server has sent nothing")

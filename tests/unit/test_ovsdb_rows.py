@@ -9,7 +9,7 @@ import pytest
 from ryu_l2iso.ovsdb.reader import difference
 from ryu_l2iso.ovsdb.rows import BridgeRow, ControllerRow, InterfaceRow, str_to_dpid
 
-OURS = ControllerRow("tcp:10.0.0.1:6653", ours=True, connection_mode="out-of-band")
+OURS = ControllerRow("tcp:10.0.0.1:6653", True, "out-of-band", 1000)
 OTHERS = ControllerRow("tcp:10.0.0.9:6653", ours=False)
 BRIDGE = BridgeRow("br-int", 0x11, "secure", (), True, (OURS, OTHERS))
 
@@ -27,8 +27,9 @@ def test_a_bridge_with_our_controllers_is_set_up_whatever_others_it_has() -> Non
         {"in_band_disabled": False},
         {"protocols": ("OpenFlow10", "OpenFlow13")},
         {"controllers": (OTHERS,)},
-        {"controllers": (OURS, ControllerRow("tcp:10.0.0.2:6653", True, "out-of-band"))},
+        {"controllers": (OURS, replace(OURS, target="tcp:10.0.0.2:6653"))},
         {"controllers": (replace(OURS, connection_mode=None),)},
+        {"controllers": (replace(OURS, max_backoff=8000),)},
         {"controllers": (replace(OURS, ours=False),)},
     ],
 )

@@ -15,10 +15,18 @@ from ryu_l2iso.ovsdb import targets
 from ryu_l2iso.ovsdb.targets import controller_targets, local_address_towards
 
 
-def conf(*addresses: str, port: int | None = None, host: str = "0.0.0.0") -> Any:
-    """Return a configuration with these controller addresses, OpenFlow port and host."""
-    options = SimpleNamespace(controller_address=list(addresses))
-    return SimpleNamespace(l2iso=options, ofp_tcp_listen_port=port, ofp_listen_host=host)
+def conf(
+    *addresses: str,
+    port: int | None = None,
+    host: str = "0.0.0.0",
+    tls: bool = False,
+    plaintext: tuple[str, ...] = (),
+) -> Any:
+    """Return a configuration with these controller addresses, OpenFlow port, host and TLS."""
+    options = SimpleNamespace(controller_address=list(addresses), plaintext=list(plaintext))
+    files = dict.fromkeys(("ctl_privkey", "ctl_cert", "ca_certs"), "a file" if tls else None)
+    ports = {"ofp_tcp_listen_port": port, "ofp_ssl_listen_port": port}
+    return SimpleNamespace(l2iso=options, ofp_listen_host=host, ciphers=None, **ports, **files)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +115,21 @@ def test_a_switch_on_this_machine_calls_the_loopback() -> None:
     address = "unix:/var/run/openvswitch/db.sock"
     assert controller_targets(conf(), address) == ("tcp:127.0.0.1:6653",)
     assert controller_targets(conf(port=6700), address) == ("tcp:127.0.0.1:6700",)
+
+
+@pytest.mark.parametrize("address", ["unix:/db.sock", "tcp:127.0.0.1:6640", "ssl:127.0.0.1:6640"])
+def test_with_certificates_a_switch_calls_by_tls(address: str) -> None:
+    (target,) = controller_targets(conf(tls=True, host="192.0.2.9"), address)
+    assert target == "ssl:192.0.2.9:6653"
+
+
+@pytest.mark.parametrize(("ovsdb", "openflow"), [("tcp", "tcp"), ("ssl", "ssl")])
+def test_while_a_fleet_is_changed_over_who_has_no_certificate_calls_without(
+    ovsdb: str, openflow: str
+) -> None:
+    changing = conf(tls=True, host="192.0.2.9", plaintext=("openflow",))
+    (target,) = controller_targets(changing, f"{ovsdb}:192.0.2.1:6640")
+    assert target == f"{openflow}:192.0.2.9:6653"
 
 
 def test_what_is_configured_counts_wherever_the_switch_is(probe: type[Socket]) -> None:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from ryu_l2iso.exceptions import OVSDBError
-from ryu_l2iso.ovsdb import MARK, Command, EnsureTunnelPort, InterfaceRow, RemovePort
-from ryu_l2iso.ovsdb.tunnel_ports import sync_tunnel_ports
+from ryu_l2iso.ovsdb import (
+    MARK,
+    Command,
+    Each,
+    EnsureTunnelPort,
+    InterfaceRow,
+    RemovePort,
+    tunnel_ports,
+)
+from ryu_l2iso.ovsdb.tunnel_ports import TunnelPorts, take_away
 from ryu_l2iso.pipelines.tunnels import tunnel_name
 from tests.unit.cloud import Cloud
 
@@ -19,27 +26,68 @@ NAME = tunnel_name("gre", 1, "10.0.0.2")
 ENSURE = EnsureTunnelPort(NAME, "gre", "10.0.0.1", "10.0.0.2", 2)
 
 
+class Clock:
+    """``time.monotonic``, set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(tunnel_ports, "time", made)
+    return made
+
+
 class Switch:
-    """A connection to an OVSDB with these interfaces; remembers transactions, or refuses them."""
+    """A connection to an OVSDB with these interfaces; remembers transactions, or refuses them.
+
+    ``taken`` are names that somebody else has; ``broken`` is name → why Open vSwitch cannot use
+    what is made under it.
+    """
 
     def __init__(self, *names: str, refuses: bool = False) -> None:
-        mark = {MARK: "0000000000000002"}
-        rows = [InterfaceRow(name, port_external_ids=mark) for name in names]
         foreign = InterfaceRow("gre-other", 9, "gre", {"remote_ip": "10.0.0.2"})
-        self.interfaces = {row.name: row for row in (*rows, foreign)}
+        self.interfaces = {"gre-other": foreign}
+        self.taken: set[str] = set()
+        self.broken: dict[str, str] = {}
+        for name in names:
+            self._make(name)
         self.sent: list[tuple[Sequence[Command], float]] = []
         self._refuses = refuses
-        self.stays_broken = False
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+    def break_down(self, name: str, why: str) -> None:
+        self.broken[name] = why
+        self._make(name)
+
+    def _make(self, name: str) -> None:
+        mark, why = {MARK: "0000000000000002"}, self.broken.get(name, "")
+        row = InterfaceRow(name, None if why else 5, port_external_ids=mark, error=why)
+        self.interfaces[name] = row
 
     def transact(
         self, commands: Sequence[Command], timeout: float, wait_for_vswitchd: bool = False
     ) -> None:
-        """Take a transaction; what is made anew works, unless ``stays_broken``."""
         if self._refuses:
             raise OVSDBError("no")
-        self.sent.append((commands, timeout))
-        if wait_for_vswitchd and not self.stays_broken:
-            self.interfaces = {n: replace(r, error="") for n, r in self.interfaces.items()}
+        (each,) = commands if isinstance(commands[0], Each) else [Each(commands)]
+        assert isinstance(each, Each)
+        self.sent.append((each.commands, timeout))
+        for command in each.commands:
+            if isinstance(command, RemovePort):
+                del self.interfaces[command.name]
+            elif isinstance(command, EnsureTunnelPort) and command.name in self.taken:
+                each.refused[command] = f"port {command.name} exists and is not ours"
+            elif isinstance(command, EnsureTunnelPort) and command.name not in self.interfaces:
+                self._make(command.name)
 
 
 @pytest.fixture
@@ -57,8 +105,16 @@ def share_red(cloud: Cloud) -> None:
     cloud.plug(2, 1, "red", "02:00:00:00:00:02")
 
 
+def tunnels(cloud: Cloud) -> TunnelPorts:
+    return TunnelPorts(cloud.state, "gre", 3.5)
+
+
 def sync(cloud: Cloud, switch: Any) -> None:
-    sync_tunnel_ports(cloud.state, 1, switch, "gre", 3.5)
+    assert tunnels(cloud).sync(1, switch) is None
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records]
 
 
 def test_without_any_nothing_is_sent_and_those_of_others_stay(cloud: Cloud) -> None:
@@ -72,9 +128,9 @@ def test_a_missing_one_is_made_and_told_of(cloud: Cloud, caplog: pytest.LogCaptu
     switch = Switch()
     with caplog.at_level(logging.INFO):
         sync(cloud, switch)
-    assert switch.sent == [([ENSURE], 3.5)]
+    assert switch.sent == [((ENSURE,), 3.5)]
     line = f"switch 0000000000000001: tunnel {NAME} to 10.0.0.2"
-    assert [record.getMessage() for record in caplog.records] == [line]
+    assert told(caplog) == [line]
 
 
 def test_one_that_is_there_is_corrected_and_not_told_of(
@@ -84,7 +140,7 @@ def test_one_that_is_there_is_corrected_and_not_told_of(
     switch = Switch(NAME)
     with caplog.at_level(logging.INFO):
         sync(cloud, switch)
-    assert switch.sent == [([ENSURE], 3.5)]
+    assert switch.sent == [((ENSURE,), 3.5)]
     assert caplog.records == []
 
 
@@ -95,16 +151,15 @@ def test_ours_that_are_not_wanted_go_first_in_the_same_transaction(
     switch = Switch("gre-old2", "gre-old1", NAME)
     with caplog.at_level(logging.INFO):
         sync(cloud, switch)
-    assert switch.sent == [([RemovePort("gre-old1"), RemovePort("gre-old2"), ENSURE], 3.5)]
+    assert switch.sent == [((RemovePort("gre-old1"), RemovePort("gre-old2"), ENSURE), 3.5)]
     line = "switch 0000000000000001: tunnel {} removed"
-    told = [record.getMessage() for record in caplog.records]
-    assert told == [line.format("gre-old1"), line.format("gre-old2")]
+    assert told(caplog) == [line.format("gre-old1"), line.format("gre-old2")]
 
 
 def test_the_last_one_goes(cloud: Cloud) -> None:
     switch = Switch(NAME)
     sync(cloud, switch)
-    assert switch.sent == [([RemovePort(NAME)], 3.5)]
+    assert switch.sent == [((RemovePort(NAME),), 3.5)]
 
 
 def test_what_was_not_confirmed_is_not_told_of(
@@ -116,18 +171,89 @@ def test_what_was_not_confirmed_is_not_told_of(
     assert caplog.records == []
 
 
-def test_one_that_open_vswitch_cannot_use_is_made_anew(cloud: Cloud) -> None:
-    share_red(cloud)
-    switch = Switch(NAME)
-    switch.interfaces[NAME] = replace(switch.interfaces[NAME], error="File exists")
-    sync(cloud, switch)
-    assert [commands for commands, _ in switch.sent] == [[RemovePort(NAME)], [ENSURE]]
+LABEL = f"switch 0000000000000001: tunnel {NAME}"
 
 
-def test_one_that_stays_unusable_is_an_error_that_says_why(cloud: Cloud) -> None:
+def test_one_that_open_vswitch_cannot_use_is_made_anew_with_pauses_that_grow(
+    cloud: Cloud, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     share_red(cloud)
-    switch = Switch(NAME)
-    switch.stays_broken = True
-    switch.interfaces[NAME] = replace(switch.interfaces[NAME], error="File exists")
-    with pytest.raises(OVSDBError, match=f"Open vSwitch cannot use {NAME}: File exists"):
-        sync(cloud, switch)
+    switch, made = Switch(), tunnels(cloud)
+    switch.break_down(NAME, "File exists")
+    pauses = []
+    for _ in range(7):
+        pause = made.sync(1, switch)  # type: ignore[arg-type]
+        assert pause is not None
+        assert made.sync(1, switch) == pause  # type: ignore[arg-type]
+        pauses.append(pause)
+        clock.now += pause
+    assert pauses == [0.5, 1, 2, 4, 8, 8, 8]
+    sent = [commands for commands, _ in switch.sent]
+    assert sent.count((RemovePort(NAME),)) == 6, "only when it is time"
+    assert told(caplog) == [f"{LABEL}: Open vSwitch cannot use {NAME}: File exists"]
+    switch.broken.clear()
+    assert made.sync(1, switch) is None  # type: ignore[arg-type]
+    assert told(caplog)[1:] == [f"{LABEL} works now"]
+
+
+def test_one_whose_name_is_taken_costs_no_other_and_is_made_when_it_is_free(
+    cloud: Cloud, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    share_red(cloud)
+    cloud.switch(3)
+    cloud.plug(3, 1, "red", "02:00:00:00:00:03")
+    other = tunnel_name("gre", 1, "10.0.0.3")
+    switch, made = Switch(), tunnels(cloud)
+    switch.taken.add(NAME)
+    for pause in (0.5, 1.0, 2.0):
+        assert made.sync(1, switch) == pause  # type: ignore[arg-type]
+        clock.now += pause
+    assert other in switch.interfaces
+    assert told(caplog) == [
+        f"switch 0000000000000001: tunnel {other} to 10.0.0.3",
+        f"{LABEL}: port {NAME} exists and is not ours",
+    ]
+    switch.taken.clear()
+    made.sync(1, switch)  # type: ignore[arg-type]
+    assert NAME in switch.interfaces
+    assert made.sync(1, switch) is None  # type: ignore[arg-type]
+    assert told(caplog)[2:] == [f"{LABEL} to 10.0.0.2", f"{LABEL} works now"]
+
+
+def test_what_was_wrong_with_one_that_is_not_wanted_any_more_is_forgotten(
+    cloud: Cloud, caplog: pytest.LogCaptureFixture
+) -> None:
+    share_red(cloud)
+    switch, made = Switch(), tunnels(cloud)
+    switch.break_down(NAME, "File exists")
+    assert made.sync(1, switch) == 0.5  # type: ignore[arg-type]
+    cloud.unplug(2, 1)
+    assert made.sync(1, switch) is None  # type: ignore[arg-type]
+    share_red(cloud)
+    assert made.sync(1, switch) is None  # type: ignore[arg-type]
+    assert made.sync(1, switch) == 0.5  # type: ignore[arg-type]
+    assert len(caplog.records) == 2
+    made.forget(1)
+    assert made.sync(1, switch) == 0.5  # type: ignore[arg-type]
+    assert len(caplog.records) == 3
+
+
+@pytest.mark.parametrize(
+    ("names", "refuses", "line"),
+    [
+        ((NAME, "gre-old"), False, "tunnel ports removed: 2"),
+        ((NAME,), True, "its tunnel ports stay: no"),
+        ((), True, None),
+    ],
+)
+def test_a_switch_that_is_let_go_loses_what_is_ours_if_it_can_be_reached(
+    names: Sequence[str], refuses: bool, line: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    switch: Any = Switch(*names, refuses=refuses)
+    take_away(1, switch, 3.5)
+    assert set(switch.interfaces) == {"gre-other", *(names if refuses else ())}
+    assert switch.closed
+    assert told(caplog) == ([f"switch 0000000000000001: let go, {line}"] if line else [])

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ryu_l2iso.pipelines import gre
-from ryu_l2iso.pipelines.flow import Match, Output
+from ryu_l2iso.pipelines.flow import MOST_PORTS, Match, Output
 from ryu_l2iso.pipelines.table import Pipeline, PipelineError, Table
 from ryu_l2iso.pipelines.tunnels import MAX_INTERFACE_NAME, desired_tunnels, tunnel_name
 from ryu_l2iso.state.locations import ACTIVATE, DUPLICATE
 from ryu_l2iso.state.ports import InterfaceFact, OFPort, PortId
+from ryu_l2iso.state.records import OF_PORTS, SWITCHES, Record
+from ryu_l2iso.state.state import State
 from ryu_l2iso.state.subjects import MacSubject, NetworkSubject, PortSubject
 from tests.unit.cloud import Cloud
-from tests.unit.evaluator import Evaluator
+from tests.unit.evaluator import Evaluator, Packet
 
 COOKIE = "cookie=0x6c320001000000"
 
@@ -65,6 +69,19 @@ actions=group:85
     ]
 
 
+def test_a_flood_to_more_ports_than_a_group_holds(cloud: Cloud) -> None:
+    for port_no in range(2000, 2000 + MOST_PORTS):
+        mac = (0x0200_0000_0000 + port_no).to_bytes(6, "big").hex(":")
+        cloud.plug(1, port_no, "red", mac)
+    found = Evaluator(cloud.state).groups(1)[1]
+    assert found.count("bucket=") == MOST_PORTS
+    (flow,) = (line for line in Evaluator(cloud.state).flows(1) if "group:85" in line)
+    assert flow.endswith(f"actions=group:85,output:{2000 + MOST_PORTS - 1}")
+    packet = Packet("fa:16:3e:00:00:01", "ff:ff:ff:ff:ff:ff")
+    arrived = Evaluator(cloud.state).send(PortId(1, 1), packet)
+    assert len(arrived) == MOST_PORTS + 1
+
+
 def test_while_a_mac_is_here_and_there_it_goes_to_both() -> None:
     cloud = wired(DUPLICATE)
     cloud.plug(1, 9, "red", "fa:16:3e:00:00:02", "iface-2-2")
@@ -112,10 +129,31 @@ def test_a_network_whose_only_port_on_a_switch_waits_has_no_local_group(cloud: C
     assert not [flow for flow in evaluator.flows(3) if "group:85" in flow]
 
 
-def test_a_switch_has_the_ports_that_openflow_tells_of(cloud: Cloud) -> None:
-    pipeline = gre.GrePipeline(cloud.state)
-    assert set(pipeline.ports(1)) == {1, 1000}
-    assert not set(pipeline.ports(3))
+def test_the_ports_of_a_switch_are_those_that_have_had_their_numbers_all_the_time() -> None:
+    """What flows of before say of others may be about a port that is gone."""
+    state, tap1, tap2, tap3 = State(), *(OFPort(n, f"tap{n}", up=True) for n in (1, 2, 3))
+    ports, numbers = state.ports, lambda: set(gre.GrePipeline(state).ports(1))
+    assert numbers() == set()
+    ports.replace_of_ports(1, [tap1, tap2])
+    assert numbers() == {1, 2}
+    ports.set_of_port(1, tap3)
+    ports.set_of_port(1, replace(tap1, up=False))
+    ports.replace_of_ports(1, [tap1, replace(tap2, name="other"), tap3])
+    assert numbers() == {1}
+    ports.remove_of_port(1, 1)
+    ports.set_of_port(1, tap1)
+    assert numbers() == set()
+
+
+def test_after_a_restart_those_that_have_another_name_or_came_are_not_among_them() -> None:
+    state = State()
+    ports = [Record(OF_PORTS, (1, n), (f"tap{n}", 1, 0, 0)) for n in (1, 2)]
+    state.apply([Record(SWITCHES, (1,), ()), *ports])
+    assert set(gre.GrePipeline(state).ports(1)) == {1, 2}
+    names = {1: "tap1", 2: "other", 3: "tap3"}
+    found = [OFPort(n, name, up=True) for n, name in names.items()]
+    state.ports.replace_of_ports(1, found)
+    assert set(gre.GrePipeline(state).ports(1)) == {1}
 
 
 def test_subjects_that_a_switch_does_not_have_have_no_flows(cloud: Cloud) -> None:

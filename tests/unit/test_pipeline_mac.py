@@ -72,11 +72,6 @@ def test_subjects_that_a_switch_does_not_have_have_no_flows(cloud: MacCloud) -> 
     assert pipeline.desired(1, MacSubject("red", "fa:16:3e:00:00:77")) == []
 
 
-def test_the_ports_of_a_switch_are_those_that_openflow_tells_of(cloud: MacCloud) -> None:
-    ports = mac.MacPipeline(cloud.state, RATE).ports(1)
-    assert [number for number in range(600) if number in ports] == [1, 500]
-
-
 def test_metadata_of_networks_differ_from_each_other_and_from_outside() -> None:
     found = {mac.network_metadata(f"network-{number}") for number in range(1000)}
     assert len(found) == 1000

@@ -78,6 +78,29 @@ def test_an_external_port_is_a_trunk_but_for_the_dead_vlan(cloud: Cloud) -> None
     assert "eth1" not in tags(cloud)
 
 
+def test_nothing_comes_in_by_a_vlan_that_a_port_has_not_left(cloud: Cloud) -> None:
+    state, eth1 = cloud.state, {"eth1": InterfaceFact("eth1", 9)}
+    state.ports.vlans.tell_apart()
+    state.ports.set_of_port(1, OFPort(9, "eth1", up=True))
+    state.ensure_port("__NW_ID_EXTERNAL__", PortId(1, 9))
+    assert flows(cloud) == [MISS], "the database has not told of anything"
+    cloud.tag(1, 1, BLUE)
+    state.changes.take()
+    state.ports.update_interfaces(1, eth1)
+    assert PortSubject(9) in state.changes.take().subjects[1]
+    stranger = f"{COOKIE}04, priority=30,in_port=9,dl_vlan={BLUE} actions=drop"
+    assert stranger in flows(cloud)
+    cloud.tag(1, 1, RED)
+    assert PortSubject(9) in state.changes.take().subjects[1]
+    assert stranger not in flows(cloud)
+    state.ports.update_interfaces(1, {"eth1": None})
+    assert PortSubject(9) in state.changes.take().subjects[1]
+    state.remove_port("__NW_ID_EXTERNAL__", PortId(1, 9))
+    state.changes.take()
+    cloud.tag(1, 1, BLUE)
+    assert PortSubject(9) not in state.changes.take().subjects[1]
+
+
 def test_a_tunnel_port_and_what_is_not_there_have_no_flows(cloud: Cloud) -> None:
     cloud.state.add_tunnel(PortId(1, 1), 2)
     pipeline = VlanPipeline(cloud.state)

@@ -13,11 +13,14 @@ from ryu_l2iso.events import (
     EventExternalPort,
     EventTunnelPort,
     EventVMPort,
+    Outgoing,
     PortEvent,
     port_events,
 )
+from ryu_l2iso.framework import hub
 from ryu_l2iso.state.changes import PortChange
 from ryu_l2iso.state.ports import ExternalPort, Port, TunnelPort, VMPort
+from tests.functional.ovs import wait_until
 
 VM = VMPort(1, 5, "tap0", "vif", "red", 42, "02:00:00:00:00:01", up=True)
 TUNNEL = TunnelPort(1, 6, "gre0", 2)
@@ -56,3 +59,54 @@ def test_a_port_of_another_kind_was_removed_and_added(
 
 def test_nothing_becomes_of_no_port() -> None:
     assert told(None, None) == []
+
+
+OTHER = replace(VM, port_no=9)
+
+
+def waiting(*changes: PortChange) -> list[PortChange]:
+    """Return what is taken of changes that were added one by one."""
+    outgoing = Outgoing()
+    for change in changes:
+        outgoing.add([change])
+    taken = outgoing.changes()
+    return [next(taken) for _ in range(len(outgoing))]
+
+
+def test_what_becomes_of_a_port_while_nobody_takes_it_is_one_change() -> None:
+    renamed = replace(VM, name="other")
+    changes = (
+        *(PortChange(None, VM), PortChange(None, OTHER), PortChange(VM, renamed)),
+        *(PortChange(OTHER, None), PortChange(None, TUNNEL), PortChange(renamed, VM)),
+    )
+    assert waiting(*changes) == [PortChange(None, VM), PortChange(None, TUNNEL)]
+    assert waiting(PortChange(VM, None), PortChange(None, renamed)) == [PortChange(VM, renamed)]
+    assert waiting(PortChange(None, None)) == []
+
+
+def test_an_observer_that_takes_nothing_costs_no_more_than_there_are_ports() -> None:
+    outgoing = Outgoing()
+    for _ in range(1000):
+        outgoing.add([PortChange(None, VM), PortChange(None, OTHER)])
+        assert len(outgoing) == 2
+        outgoing.add([PortChange(VM, None), PortChange(OTHER, None)])
+        assert len(outgoing) == 0
+
+
+def test_who_takes_changes_waits_for_them_until_it_is_closed() -> None:
+    outgoing = Outgoing()
+    taken: list[PortChange] = []
+
+    def take() -> None:
+        for change in outgoing.changes():
+            taken.append(change)
+
+    taker = hub.spawn(take)
+    changes = [PortChange(None, VM), PortChange(VM, None)]
+    for change in changes:
+        hub.sleep(0)
+        outgoing.add([change])
+        wait_until(lambda: not len(outgoing), "the change to be taken")
+    outgoing.close()
+    taker.wait()
+    assert taken == changes

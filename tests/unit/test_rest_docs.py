@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ryu_l2iso import tokens
+from ryu_l2iso.rest import openapi
 from ryu_l2iso.state.ports import InterfaceFact, OFPort
 from tests.unit.rest_client import Client
 
@@ -47,13 +49,23 @@ def test_examples(block: str) -> None:
     assert printed == block
 
 
+def test_the_example_of_a_token_file() -> None:
+    example = re.search(r"::\n\n((?:    .*\n)+)\n``l2iso-token``", TEXT)
+    assert example is not None
+    assert [(holder.name, holder.role) for holder in tokens.parse(example[1])] == [
+        ("nova", "plugin"),
+        ("node1", "agent"),
+    ]
+
+
 def test_requests() -> None:
     """The tables have every request that there is, and no other."""
     documented = set()
     for method, path in re.findall(r"^(GET|POST|PUT|DELETE) +``(.*?)``", TEXT, re.MULTILINE):
         first, slash, rest = path.partition("/")
         full = f"{SHORT[first]}{slash}{rest}" if first else path
-        documented.add((method, "/v1.0" + full.replace("{dpid}_{port_no}", "{port}")))
+        base = "" if full == openapi.PATH else "/v1.0"
+        documented.add((method, base + full.replace("{dpid}_{port_no}", "{port}")))
     routes = Client().application.routes
     assert documented == {(method, path) for path, methods in routes.items() for method in methods}
     assert len(EXAMPLES) == 7

@@ -16,55 +16,12 @@ import pytest
 
 from ryu_l2iso.exceptions import L2IsoError
 from ryu_l2iso.framework import CONF
-from ryu_l2iso.rest import Rest, server
+from ryu_l2iso.rest import Rest
 from ryu_l2iso.rest.server import Server
 from tests.unit.rest_client import Client
-
-PATH = "/v1.0/conf/switches/00000000000000a1/x"
-SECONDS = 5
-"""Deadline of everything that a test waits for."""
+from tests.unit.rest_served import SECONDS, Served, put, receive_all
 
 MEGABYTE = 1 << 20
-
-
-class Served:
-    """A server with a state of its own, and ways to talk to it."""
-
-    def __init__(self) -> None:
-        self.client = Client()
-        self.server = Server(self.client.application)
-        self.thread = self.server.start("127.0.0.1", 0)
-        self.address = self.server.address
-
-    def connect(self) -> socket.socket:
-        """Return a connection that gives up after SECONDS."""
-        return socket.create_connection(self.address, timeout=SECONDS)
-
-    def http(self) -> http.client.HTTPConnection:
-        """Return a connection of the standard library's client."""
-        return http.client.HTTPConnection(*self.address, timeout=SECONDS)
-
-    def send(self, data: bytes) -> bytes:
-        """Send ``data`` and nothing more; return all that is answered until the server closes."""
-        with self.connect() as connection:
-            connection.sendall(data)
-            connection.shutdown(socket.SHUT_WR)
-            return receive_all(connection)
-
-    def check_answers(self) -> None:
-        """Assert that the server answers."""
-        connection = self.http()
-        connection.request("GET", "/v1.0/networks")
-        assert connection.getresponse().status == 200
-        connection.close()
-
-
-def receive_all(connection: socket.socket) -> bytes:
-    """Return what comes until the other side closes."""
-    received = b""
-    while data := connection.recv(65536):
-        received += data
-    return received
 
 
 @pytest.fixture
@@ -73,11 +30,6 @@ def served() -> Iterator[Served]:
     running = Served()
     yield running
     running.server.stop()
-
-
-def put(headers: bytes, body: bytes = b"") -> bytes:
-    """Return a PUT with these header lines."""
-    return b"PUT " + PATH.encode() + b" HTTP/1.1\r\nHost: x\r\n" + headers + b"\r\n" + body
 
 
 def test_ten_megabytes_are_refused_and_not_kept(served: Served) -> None:
@@ -230,22 +182,6 @@ def test_stalling_clients_hold_up_nobody(served: Served, monkeypatch: pytest.Mon
         served.check_answers()
     assert time.monotonic() - started < SECONDS
     assert served.client.state.switches.ids() == []
-
-
-def test_a_socket_that_stalls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also a request line that does not come in time ends the connection."""
-    monkeypatch.setattr(server, "SOCKET_SECONDS", 0.2)
-    monkeypatch.setattr(server, "IDLE_SECONDS", 1)
-    served = Served()
-    try:
-        with served.connect() as body, served.connect() as header, served.connect() as idle:
-            body.sendall(put(b"Content-Length: 100\r\n", b"1"))
-            header.sendall(b"GET /v1.0/networks HTTP/1.1\r\nHost:")
-            assert receive_all(body).startswith(b"HTTP/1.1 408 ")
-            assert receive_all(header) == b""
-            assert receive_all(idle) == b""
-    finally:
-        served.server.stop()
 
 
 def test_connections_are_kept(served: Served) -> None:

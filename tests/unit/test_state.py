@@ -7,7 +7,7 @@ from typing import Any, Callable
 import pytest
 
 from ryu_l2iso.exceptions import Conflict, InvalidValue, L2IsoError, NotFound
-from ryu_l2iso.state.changes import PortChange
+from ryu_l2iso.state.changes import Changes, PortChange
 from ryu_l2iso.state.ports import (
     NW_ID_EXTERNAL,
     NW_ID_RESERVED,
@@ -24,7 +24,7 @@ from ryu_l2iso.state.ports import (
 )
 from ryu_l2iso.state.state import State
 from ryu_l2iso.state.subjects import PortSubject
-from ryu_l2iso.state.switches import OVSDB_ADDR, TUNNEL_ADDR
+from ryu_l2iso.state.switches import MAX_VALUES, OVSDB_ADDR, TUNNEL_ADDR
 from tests.unit.cloud import GRE_KEYS, Cloud
 
 MAC = "fa:16:3e:00:00:01"
@@ -293,7 +293,9 @@ def test_other_values_are_kept_and_touch_no_port(state: State) -> None:
     state.set_switch_value(1, "rack", [1, None, "x"])
     assert state.interface_names("i1") == ["network_id", "owner"]
     assert state.switches.value(1, "rack") == [1, None, "x"]
-    assert not state.changes
+    changes = state.changes.take()
+    assert {i.table.name for i in changes.records} == {"interface_values", "switch_values"}
+    assert changes == Changes(records=changes.records)
 
 
 def test_a_removed_switch_takes_its_vms_with_it() -> None:
@@ -360,3 +362,13 @@ def test_changes_tell_what_became_of_ports() -> None:
 
 def test_reserved_networks_are_always_there() -> None:
     assert State().networks.ids() == sorted(RESERVED_NETWORK_IDS)
+
+
+def test_a_switch_has_so_many_values_and_no_more() -> None:
+    state = State()
+    for number in range(MAX_VALUES):
+        state.set_switch_value(1, f"name{number}", number)
+    with pytest.raises(Conflict, match=f"has {MAX_VALUES} values already"):
+        state.set_switch_value(1, "more", 1)
+    state.set_switch_value(1, "name0", "another value")
+    state.set_switch_value(2, "more", 1)

@@ -1,0 +1,107 @@
+"""A connection as the framework's datapath sees it, without one."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ryu_l2iso.framework import hub
+from ryu_l2iso.openflow.peer import Peer
+from tests.functional.fake_switch import (
+    BARRIER_REPLY,
+    ERROR,
+    HELLO,
+    PORT_DESC,
+    features,
+    message,
+    multipart,
+    packet_in,
+    port,
+)
+
+HANDSHAKE = message(HELLO) + features(7) + multipart(PORT_DESC, port(1))
+
+
+class Sock:
+    """A socket that always has something to receive, and takes all that is sent."""
+
+    def __init__(self, *chunks: bytes) -> None:
+        self._chunks = iter(chunks)
+        self.sent = b""
+
+    def recv(self, _size: int) -> bytes:
+        return next(self._chunks, b"")
+
+    def sendall(self, data: bytes) -> None:
+        self.sent += data
+
+    def settimeout(self, _seconds: float) -> None:
+        """Take it."""
+
+    def close(self) -> None:
+        """Take it."""
+
+
+def connected(*chunks: bytes) -> Peer:
+    return Peer(Sock(*chunks), ("192.0.2.1", 1), lambda peer, dpid: None)
+
+
+def received(peer: Peer) -> list[bytes]:
+    return list(iter(lambda: peer.recv(8), b""))
+
+
+def test_who_sends_without_end_lets_others_run() -> None:
+    turns = [0]
+
+    def other() -> None:
+        while True:
+            turns[0] += 1
+            hub.sleep(0)
+
+    thread = hub.spawn(other)
+    received(connected(HANDSHAKE, *[message(4, bytes(8)) * 1000] * 20))
+    hub.kill(thread)
+    assert turns[0] > 100
+
+
+@pytest.mark.parametrize("size", [1, 7, 8, 1000])
+def test_the_framework_gets_whole_messages_and_no_replies(size: int) -> None:
+    data = HANDSHAKE + message(BARRIER_REPLY) + packet_in(1) + message(ERROR, bytes(12))
+    peer = connected(*(data[at : at + size] for at in range(0, len(data), size)))
+    replies: list[bytes] = []
+    peer.replies = replies.append
+    found = received(peer)
+    assert b"".join(found) == HANDSHAKE + packet_in(1)
+    assert len(found) == 4
+    assert replies == [message(BARRIER_REPLY), message(ERROR, bytes(12))]
+    assert peer.identified
+    assert not peer.fault
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Any, Any]]:
+    """Return two sockets that are connected to each other."""
+    ours, theirs = socket.socketpair()
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+def test_a_connection_that_is_closed_stops_receiving_at_once(pair: tuple[Any, Any]) -> None:
+    peer = Peer(pair[0], ("192.0.2.1", 1), lambda peer, dpid: None)
+    got: list[bytes] = []
+    ended = hub.Event()
+
+    def receive() -> None:
+        got.extend(received(peer))
+        ended.set()
+
+    hub.spawn(receive)
+    hub.sleep(0)
+    peer.close_for("enough")
+    assert ended.wait(1)
+    assert got == []
+    assert peer.fault == "enough"

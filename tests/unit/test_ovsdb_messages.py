@@ -1,0 +1,59 @@
+"""JSON-RPC from an OVSDB server, cut into messages within limits."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ryu_l2iso.ovsdb.messages import MAX_DEPTH, MESSAGE_SECONDS, Messages
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+
+
+def all_of(messages: Messages) -> list[Any]:
+    return list(iter(lambda: messages.next(0.0), None))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.dictionaries(st.text(max_size=5), VALUES), max_size=4), st.integers(1, 20))
+def test_messages_come_whole_wherever_they_were_cut(values: list[Any], size: int) -> None:
+    data = b" \n".join(json.dumps(value).encode() for value in values)
+    messages = Messages()
+    found = []
+    for at in range(0, len(data), size):
+        messages.add(data[at : at + size], 0.0)
+        found += all_of(messages)
+    assert found == values
+
+
+def test_nesting_has_an_end() -> None:
+    messages = Messages()
+    messages.add(b'{"a":' + b"[" * (MAX_DEPTH - 1), 0.0)
+    assert all_of(messages) == []
+    messages.add(b"[", 0.0)
+    with pytest.raises(ValueError, match="nested deeper"):
+        messages.next(0.0)
+
+
+def test_a_message_has_a_deadline() -> None:
+    messages = Messages()
+    messages.add(b'{"a":', 5.0)
+    messages.add(b" ", 5.0 + MESSAGE_SECONDS)
+    with pytest.raises(ValueError, match="does not end"):
+        messages.add(b" ", 5.1 + MESSAGE_SECONDS)
+
+
+def test_time_between_messages_does_not_count() -> None:
+    messages = Messages()
+    messages.add(b"{} \n", 0.0)
+    assert all_of(messages) == [{}]
+    messages.add(b'{"a": 1}', 1000.0)
+    assert all_of(messages) == [{"a": 1}]

@@ -15,6 +15,9 @@ from tests.e2e.migrating import Moving, moving_lab
 MAX_LOST = 25
 """Pings of one VM to another, 10 ms apart.  A move costs 1 to 3; a busy machine takes its time."""
 
+MAX_LOST_BY_LEARNING = 75
+"""The same with VLANs, where Open vSwitch may take half a second to learn where a MAC is now."""
+
 
 @pytest.fixture(scope="module", params=NAMES)
 def moving(request: pytest.FixtureRequest) -> Iterator[Moving]:
@@ -37,7 +40,9 @@ def test_a_move_costs_the_pause_and_nothing_comes_twice(moving: Moving) -> None:
     print("\n".join(migration.lines(result, source, destination)))
     assert moving.here is destination
     assert result.twice == 0
-    assert [line.lost for line in result.lines if line.lost > MAX_LOST] == []
+    learns = moving.lab.isolation.name == "vlan"
+    at_most = MAX_LOST_BY_LEARNING if learns else MAX_LOST
+    assert [line.lost for line in result.lines if line.lost > at_most] == []
     assert min(line.sent for line in result.lines) >= 4 * migration.ROUNDS
     assert matrix.measure(moving.lab.vms).faults() == []
 

@@ -4,6 +4,7 @@
 # make lab            the same, left running until Ctrl-C
 # make demo-migration a VM moves between two nodes while it pings; ends 0 if nothing came twice
 # make bind           how long a new VM port waits until the last switch has its flow
+# make bench          how fast it is, RUNS (3) times; PEERS=ovn measures OVN beside it
 # make load           200 REST clients at once, 1,100 slow ones: prints rate, p50, p99 and max
 # make soak           faults at random for SECONDS (600) while VMs ping; SEED (1) says which; ends 0
 #                     if nothing leaked, nobody else lost a ping, and all came back by itself
@@ -28,13 +29,15 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 PYTEST := $(BIN)/python -m pytest --no-skips --durations=5
 
+RUNS ?= 3
+PEERS ?=
 SECONDS ?= 600
 SEED ?= 1
 RESTARTS ?= 20
 CUT ?= 60
 AWAY ?= 600
 
-.PHONY: fuzz soak survival demo lab bind load demo-migration test test-functional test-pure lint \
+.PHONY: bench fuzz soak survival demo lab bind load demo-migration test test-functional test-pure lint \
 	sample-config deps venv clean
 
 demo: deps venv
@@ -48,6 +51,10 @@ demo-migration: deps venv
 
 bind: deps venv
 	$(BIN)/python -m ryu_l2iso.lab.bind
+
+bench: deps venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(BIN)/python -m bench --runs $(RUNS) --peers '$(PEERS)' --json bench.json --png bench.png
 
 load: deps venv
 	L2ISO_LOAD=1 $(BIN)/python -m pytest -s tests/functional/test_rest_load.py
@@ -86,7 +93,7 @@ sample-config: venv
 		--output-file etc/ryu_l2iso/l2iso-agent.conf.sample
 
 deps:
-	@PYTHON=$(PYTHON) tools/debian-packages.sh
+	@PYTHON=$(PYTHON) PEERS=$(PEERS) tools/debian-packages.sh
 
 venv: $(READY)
 

@@ -53,6 +53,9 @@ TEST_REQUIREMENTS = [
     "types-setuptools",
 ]
 
+# To draw what ``make bench`` measures; 3.5 is the first that sets ticks and labels in one call.
+BENCH_REQUIREMENTS = ["matplotlib>=3.5,<4"]
+
 setup(
     name="ryu_l2iso",
     version=version(),
@@ -73,7 +76,7 @@ setup(
     package_data={"ryu_l2iso": ["py.typed"]},
     python_requires=">=3.9",
     install_requires=REQUIREMENTS,
-    extras_require={"test": TEST_REQUIREMENTS},
+    extras_require={"test": TEST_REQUIREMENTS, "bench": BENCH_REQUIREMENTS},
     entry_points={
         "console_scripts": [
             "l2iso-manager = ryu_l2iso.manager:main",

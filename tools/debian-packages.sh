@@ -21,6 +21,13 @@ need tcpdump tcpdump
 need "$PYTHON" python3
 "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
 
+case ",${PEERS:-}," in
+*,ovn,*)
+    need ovn-northd ovn-central
+    need ovn-controller ovn-host
+    ;;
+esac
+
 [ -n "$missing" ] || exit 0
 echo "Missing Debian packages:$missing"
 if ! command -v apt-get >/dev/null 2>&1 || [ "$(id -u)" -ne 0 ]; then

@@ -1,0 +1,1 @@
+"""Apps that the controller's process runs while it is measured."""

@@ -1,0 +1,1 @@
+"""What one could use instead, measured in the same run."""

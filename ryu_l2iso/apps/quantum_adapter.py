@@ -18,7 +18,7 @@ from ryu_l2iso.framework import (
     set_ev_cls,
 )
 from ryu_l2iso.openflow.ports import of_ports
-from ryu_l2iso.ovsdb import BridgeRow, InterfaceRow, set_up_bridge, use_tls
+from ryu_l2iso.ovsdb import BridgeRow, Connection, InterfaceRow, set_up_bridge, use_tls
 from ryu_l2iso.ovsdb.facts import InterfaceFacts
 from ryu_l2iso.ovsdb.targets import controller_targets
 from ryu_l2iso.ovsdb.tunnel_ports import take_away
@@ -41,6 +41,8 @@ class QuantumAdapter(BaseApp, Subscriber):
         self._outgoing = events.Outgoing()
         # dpid → its datapath, from when its ports are recorded
         self._datapaths: dict[int, Any] = {}
+        # dpid → the connection by which a switch that is not registered any more loses its tunnels
+        self._leaving: dict[int, Connection[int]] = {}
         self._core.subscribe(self)
         use_tls(tls.ovsdb_credentials(CONF), "ovsdb" in CONF.l2iso.plaintext)
 
@@ -102,6 +104,9 @@ class QuantumAdapter(BaseApp, Subscriber):
                 self._let_go(dpid)
                 self._set_ups.forget(dpid)
             else:
+                if dpid in self._leaving:
+                    # What is still to be removed may be made anew by now.
+                    self._leaving.pop(dpid).close()
                 self._core.ovsdb.set_address(dpid, address)
         self._outgoing.add(changes.ports)
 
@@ -113,7 +118,13 @@ class QuantumAdapter(BaseApp, Subscriber):
         if dpid in self._core.state.switches:
             connection.close()
         else:
-            hub.spawn(take_away, dpid, connection, CONF.l2iso.ovsdb_timeout)
+            self._leaving[dpid] = connection
+            hub.spawn(self._take_away, dpid, connection)
+
+    def _take_away(self, dpid: int, connection: Connection[int]) -> None:
+        take_away(dpid, connection, CONF.l2iso.ovsdb_timeout)
+        if self._leaving.get(dpid) is connection:
+            del self._leaving[dpid]
 
     def bridge_changed(self, dpid: int, bridge: BridgeRow | None) -> None:
         """Set a bridge up that was found or is not as it should be."""

@@ -37,8 +37,7 @@ RESTARTS ?= 20
 CUT ?= 60
 AWAY ?= 600
 
-.PHONY: bench fuzz soak survival demo lab bind load demo-migration test test-functional test-pure lint \
-	sample-config deps venv clean
+.PHONY: bench fuzz soak survival demo lab bind load demo-migration test lint sample-config deps venv clean
 
 demo: deps venv
 	$(BIN)/l2iso-lab demo $(LAB)
@@ -70,16 +69,8 @@ survival: deps venv
 	RESTARTS=$(RESTARTS) CUT=$(CUT) AWAY=$(AWAY) FAULTS=all \
 		$(BIN)/python -m pytest -s tests/e2e/test_survival.py
 
-# What waits more than it computes runs side by side; packets have the machine for themselves.
 test: deps venv lint
-	$(PYTEST) tests/e2e
-	$(MAKE) --jobs=2 --output-sync=target test-functional test-pure
-
-test-functional:
-	$(PYTEST) tests/functional
-
-test-pure:
-	$(PYTEST) --cov --cov-report=term tests/unit tests/fuzz
+	$(PYTEST) --cov --cov-report=term
 
 lint: venv
 	$(BIN)/ruff check

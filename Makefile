@@ -29,6 +29,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 PYTEST := $(BIN)/python -m pytest --no-skips --durations=5
 
+# Tests that run side by side: most of their time they wait.  Those marked "alone" come after them.
+TOGETHER := test-unit test-functional-1 test-functional-2 test-e2e-1 test-e2e-2
+AT_ONCE := 3
+
 RUNS ?= 3
 PEERS ?=
 SECONDS ?= 600
@@ -38,6 +42,7 @@ CUT ?= 60
 AWAY ?= 600
 
 .PHONY: bench fuzz soak survival demo lab bind load demo-migration test lint sample-config deps venv clean
+.PHONY: $(TOGETHER)
 
 demo: deps venv
 	$(BIN)/l2iso-lab demo $(LAB)
@@ -69,8 +74,26 @@ survival: deps venv
 	RESTARTS=$(RESTARTS) CUT=$(CUT) AWAY=$(AWAY) FAULTS=all \
 		$(BIN)/python -m pytest -s tests/e2e/test_survival.py
 
+# The output of each comes when it has ended; all have run in the end, whatever failed.
 test: deps venv lint
-	$(PYTEST) --cov --cov-report=term
+	$(MAKE) --no-print-directory --jobs=$(AT_ONCE) --output-sync=target --keep-going $(TOGETHER); \
+		together=$$?; $(PYTEST) -m alone tests/functional tests/e2e && exit $$together
+
+test-unit: venv
+	$(PYTEST) --cov --cov-report=term tests/unit tests/fuzz
+
+# Two parts that are about as long as each other, and together are all.
+test-functional-1: venv
+	$(PYTEST) -m 'not alone' tests/functional/test_[a-g]*.py
+
+test-functional-2: venv
+	$(PYTEST) -m 'not alone' tests/functional/test_[!a-g]*.py
+
+test-e2e-1: venv
+	$(PYTEST) -m 'not alone' tests/e2e/test_[a-g]*.py
+
+test-e2e-2: venv
+	$(PYTEST) -m 'not alone' tests/e2e/test_[!a-g]*.py
 
 lint: venv
 	$(BIN)/ruff check

@@ -23,7 +23,7 @@ def main() -> int:
     results: list[Result] = []
     failed = False
     for figure in FIGURES:
-        if arguments.figures and figure.name not in arguments.figures:
+        if figure.name not in arguments.figures and (arguments.figures or figure.asked):
             continue
         print(f"measuring {figure.name} ...", file=sys.stderr, flush=True)
         try:

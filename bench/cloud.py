@@ -74,13 +74,17 @@ class Cloud:
     def add_vm(self, network: int, switch: int | None = None) -> VM:
         """Add a VM to a network, on a switch or anywhere; return it."""
         if switch is None:
-            first = network * len(self.switches) // len(self.networks)
-            switch = (first + self._random.randrange(self._span)) % len(self.switches) + 1
+            switch = self.reach(network)[self._random.randrange(self._span)]
         vm = VM(len(self.vms), switch, network)
         self.vms.append(vm)
         self._members[network][switch] += 1
         self._networks_on[switch].add(network)
         return vm
+
+    def reach(self, network: int) -> Sequence[int]:
+        """Return the switches that a network may be on."""
+        first, count = network * len(self.switches) // len(self.networks), len(self.switches)
+        return [(first + number) % count + 1 for number in range(self._span)]
 
     def switches_with(self, network: int) -> Sequence[int]:
         """Return the switches that have VMs of a network."""

@@ -13,6 +13,9 @@ from tests.functional.controller import Controller
 START = 60.0
 """Seconds that the process may take to answer REST and OpenFlow."""
 
+_OPTIONS = "openflow_max_per_address = 2048\n"
+"""All simulated switches call from one address."""
+
 
 @contextlib.contextmanager
 def running(directory: Path, isolation: str = "gre", options: str = "") -> Iterator[Controller]:
@@ -22,7 +25,7 @@ def running(directory: Path, isolation: str = "gre", options: str = "") -> Itera
     """
     path = directory / "ryu_l2iso.conf"
     connection = f"connection = {directory}/state.db\n"
-    path.write_text(f"[l2iso]\n{connection}{options}", encoding="utf-8")
+    path.write_text(f"[l2iso]\n{connection}{_OPTIONS}{options}", encoding="utf-8")
     arguments = ("--isolation", isolation, "--config-file", str(path))
     with Controller(options=arguments) as controller:
         wait_until(lambda: _answers(controller), "REST to answer", START)

@@ -6,6 +6,8 @@ import json
 import os
 import platform
 import statistics
+import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,11 +74,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Figure:
-    """A measurement: ``run`` makes it once."""
+    """A measurement: ``run`` makes it once; ``asked`` is one that is made if asked for by name."""
 
     name: str
     run: Callable[[Options], Sample]
     rows: Sequence[Row]
+    asked: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,18 +91,22 @@ class Result:
 
     @property
     def medians(self) -> dict[str, float]:
-        """Return the median of each value."""
-        keys = self.samples[0].keys()
-        return {key: statistics.median(sample[key] for sample in self.samples) for key in keys}
+        """Return the median of each value, over the runs that came to it."""
+        keys = {key: None for sample in self.samples for key in sample}
+        return {key: statistics.median(self._values(key)) for key in keys}
+
+    def _values(self, key: str) -> list[float]:
+        return [sample[key] for sample in self.samples if key in sample]
 
     def spread(self, key: str) -> tuple[float, float]:
         """Return the lowest and the highest of a value."""
-        values = [sample[key] for sample in self.samples]
+        values = self._values(key)
         return min(values), max(values)
 
     def json(self) -> dict[str, Any]:
         """Return all of it, for a program to read."""
-        rows = [self._row(row) for row in self.figure.rows if row.key in self.samples[0]]
+        measured = self.medians
+        rows = [self._row(row) for row in self.figure.rows if row.key in measured]
         samples = [dict(sample) for sample in self.samples]
         return {"figure": self.figure.name, "rows": rows, "samples": samples}
 
@@ -118,6 +125,11 @@ class Result:
             "met": goal.is_met(medians[row.key], medians) if goal else None,
             "peer": medians.get(row.peer),
         }
+
+
+def tell(text: str) -> None:
+    """Print how far a measurement is."""
+    print(f"  {time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
 def measure(figure: Figure, runs: int, options: Options) -> Result:
@@ -149,10 +161,10 @@ def table(results: Sequence[Result]) -> str:
     lines: list[Sequence[str]] = [_TITLE]
     for result in results:
         for row in result.json()["rows"]:
-            goal = "" if row["limit"] is None else f"{row['sense']} {_number(row['limit'])}"
+            goal = "" if row["limit"] is None else f"{row['sense']} {number_text(row['limit'])}"
             met = {True: "yes", False: "NO", None: ""}[row["met"]]
-            values = (_number(row[name]) for name in ("median", "low", "high"))
-            peer = "" if row["peer"] is None else _number(row["peer"])
+            values = (number_text(row[name]) for name in ("median", "low", "high"))
+            peer = "" if row["peer"] is None else number_text(row["peer"])
             lines.append((row["label"], *values, row["unit"], goal, met, peer))
     widths = [max(map(len, column)) for column in zip(*lines)]
     return "\n".join(
@@ -160,7 +172,8 @@ def table(results: Sequence[Result]) -> str:
     )
 
 
-def _number(value: float) -> str:
+def number_text(value: float) -> str:
+    """Return a value as the table shows it."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 

@@ -9,13 +9,24 @@ from typing import Any
 import matplotlib
 
 from bench.figures import growth as growth_figure
-from bench.harness import Result
+from bench.harness import Result, number_text
 
 matplotlib.use("Agg")
 
 WIDTH, HEIGHT = 9.0, 0.35
 """Inches of the picture, and of one line of it."""
 GROWTH_HEIGHT = 3.5
+
+_LEAST = 0.01
+"""Part of a goal that is drawn at the edge of the picture, as is what is less."""
+
+_GROWING = (
+    ("bulk", "bulk, s", "C0o-"),
+    ("ovn_bulk", "OVN: bulk, s", "C0o--"),
+    ("bind", "bind, ms", "C1s-"),
+    ("ovn_bind", "OVN: bind, ms", "C1s--"),
+)
+"""Value, how it is named, and how it is drawn."""
 
 
 def draw(results: Sequence[Result], path: Path) -> None:
@@ -41,15 +52,16 @@ def draw(results: Sequence[Result], path: Path) -> None:
 
 def _draw_growth(axes: Any, values: Mapping[str, float]) -> None:
     """Draw bulk (seconds) and bind (ms), of OVN too where it was measured, as the cloud grows."""
-    factors = growth_figure.FACTORS
-    for name, style in (("bulk", "o-"), ("bind", "s-"), ("ovn_bulk", "o--"), ("ovn_bind", "s--")):
+    factors, one = growth_figure.FACTORS, growth_figure.FULL
+    for name, label, style in _GROWING:
         found = [values.get(f"{name}_{factor}") for factor in factors]
         if None not in found:
-            axes.plot(factors, found, style, label=name.replace("_", ", "))
+            axes.plot(factors, found, style, label=label)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
-    axes.set_xlabel("size: times the switches, networks and ports")
-    axes.set_ylabel("bulk: s, bind: ms")
+    sizes = [f"{n * one.switches} switches\n{n * one.ports} ports" for n in factors]
+    axes.set_xticks(factors, sizes)
+    axes.grid(axis="y", which="both", alpha=0.3)
     axes.legend()
 
 
@@ -60,13 +72,18 @@ def _draw_goals(axes: Any, rows: Sequence[Mapping[str, Any]]) -> None:
         colour = "tab:green" if row["met"] else "tab:red"
         axes.plot([low, high], [number, number], color=colour)
         axes.plot(middle, number, "o", color=colour)
+        value = f" {number_text(row['median'])} {row['unit']}"
+        axes.text(1, number, value, va="center", transform=axes.get_yaxis_transform())
     axes.set_yticks(range(len(rows)), [row["label"] for row in reversed(rows)])
     axes.set_xscale("log")
+    axes.set_xlim(_LEAST / 2, 2 / _LEAST)
+    axes.grid(axis="x", alpha=0.3)
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xlabel("of what the goal allows; green: met")
 
 
 def _share(row: Mapping[str, Any], name: str) -> float:
-    """Return what part of its goal a value takes up: more than 1 misses it."""
+    """Return what part of its goal a value takes up, within the picture: more than 1 misses it."""
     share = row[name] / row["limit"]
-    return float(max(share if row["sense"] == "≤" else 1 / max(share, 1e-9), 1e-3))
+    taken = share if row["sense"] == "≤" else 1 / max(share, 1e-9)
+    return float(min(max(taken, _LEAST), 1 / _LEAST))

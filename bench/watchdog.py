@@ -33,6 +33,7 @@ class Watchdog(asyncio.Protocol):
         self._received: Counter[int] = self._connection.counts
         self._sent: deque[float] = deque()
         self._transport: Any = None
+        self._greeted = False
         self._longest = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -42,6 +43,7 @@ class Watchdog(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Note which requests are answered; the switch answers everything in order."""
+        self._greeted = True
         before = self._received[messages.ECHO_REPLY]
         reply = self._connection.receive(data)
         if reply:
@@ -54,7 +56,9 @@ class Watchdog(asyncio.Protocol):
         self._longest = float("inf")
 
     def ask(self) -> None:
-        """Send an echo request."""
+        """Send an echo request, unless the controller has hung up."""
+        if self._transport.is_closing():
+            return
         self._sent.append(time.monotonic())
         self._transport.write(messages.message(messages.ECHO_REQUEST, len(self._sent)))
 

@@ -57,8 +57,8 @@ CONTROLLER_OPTS = [
         default=[],
         item_type=types.String(choices=["openflow", "ovsdb", "rest"]),
         help="What may still go without TLS although ctl_cert is given, while a fleet is changed "
-        "over: openflow (served on ofp_tcp_listen_port too), ovsdb (tcp: addresses of switches), "
-        "rest (http instead of https).",
+        "over: openflow (served on ofp_tcp_listen_port too), ovsdb (tcp: and unix: addresses of "
+        "switches), rest (http instead of https).",
     ),
     cfg.StrOpt(
         "tunnel_type",
@@ -93,7 +93,7 @@ CONTROLLER_OPTS = [
             (DUPLICATE, "both send and receive"),
         ],
         help="What becomes of the two places where an interface is plugged while its VM moves. "
-        "VLAN isolation leaves this to the learning tables of the switches.",
+        "With VLAN isolation both send in any case, and this is about what they receive.",
     ),
     cfg.IntOpt(
         "mac_learning_max",

@@ -6,14 +6,12 @@ call `Core.commit`; subscribers act on what the facts touch.
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Callable, TypeVar
 
-from ryu_l2iso import config, tls
+from ryu_l2iso import config, garbage, tls
 from ryu_l2iso.exceptions import L2IsoError, StoreError, UnusableStore
 from ryu_l2iso.framework import CONF, serve_openflow_with
 from ryu_l2iso.openflow.packet_in import PacketIn, PacketIns
@@ -59,8 +57,8 @@ class Subscriber:
     def ovsdb_read(self, dpid: int) -> None:
         """All that the OVSDB of a switch tells is recorded."""
 
-    def packet_in(self, packet: PacketIn) -> None:
-        """A flow sent a packet to the controller; facts that it gives are committed by the core."""
+    def packets_in(self, packets: Sequence[PacketIn]) -> None:
+        """Flows sent packets to the controller; facts that they give are committed by the core."""
 
 
 class Core:
@@ -69,7 +67,9 @@ class Core:
     def __init__(self) -> None:
         config.register(CONF)
         config.check(CONF)
+        garbage.spare_what_stays()
         self.state = State(migration=CONF.l2iso.migration)
+        self.state.changes.only_for(())
         self.ovsdb: Fleet = Fleet(_OVSDBListener(self))
         self.packet_ins = PacketIns(self._packets_in)
         serve_openflow_with(partial(Server, tls.may_be))
@@ -100,7 +100,7 @@ class Core:
         store = store or SqliteStore(CONF.l2iso.connection)
         self._writer = Writer(store, self._take_back)
         try:
-            with _no_collection():
+            with garbage.all_stays():
                 self._writer.add(self._load(store.load()))
         except (L2IsoError, ValueError, TypeError) as error:
             self.close()
@@ -116,8 +116,7 @@ class Core:
 
         Some may follow from nothing any more: what learned from a port that is not complete.
         """
-        with self.state.changes.without_subjects():
-            self.state.apply(records)
+        self.state.apply(records)
         noted, self.state.changes.records = self.state.changes.records, {}
         for record in records:
             change = noted.pop(record.id, RecordChange(None, None))
@@ -154,8 +153,8 @@ class Core:
             self._writer.wait()
 
     def _commit(self, ordered: bool) -> None:
-        changes = self.state.changes.take()
-        if changes:
+        if self.state.changes:
+            changes = self.state.changes.take()
             if self._writer is not None:
                 self._writer.add(changes.records, ordered)
             self.tell(lambda subscriber: subscriber.changed(changes))
@@ -176,8 +175,7 @@ class Core:
 
     def _packets_in(self, packets: Sequence[PacketIn]) -> None:
         """Record what packets tell, and commit it once for all of them."""
-        for packet in packets:
-            self.tell(partial(_tell_packet_in, packet))
+        self.tell(lambda subscriber: subscriber.packets_in(packets))
         self.commit()
 
     def tell(self, call: Callable[[Subscriber], None]) -> None:
@@ -187,21 +185,6 @@ class Core:
                 call(subscriber)
             except Exception:
                 LOG.exception("%s failed", type(subscriber).__name__)
-
-
-def _tell_packet_in(packet: PacketIn, subscriber: Subscriber) -> None:
-    subscriber.packet_in(packet)
-
-
-@contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    """Make many objects that stay: looking for garbage among them would double the time."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 class _OVSDBListener:

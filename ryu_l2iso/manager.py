@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 
@@ -10,8 +11,10 @@ def main() -> None:
     """Run the apps named on the command line; see ``ryu_l2iso.startup`` for the rest.
 
     Everything else is imported after the monkey patch: a lock or a socket that is made before it
-    blocks every green thread.
+    blocks every green thread.  Names are looked up at the start only, so that may block: eventlet's
+    own way loads 15 MB of libraries.
     """
+    os.environ.setdefault("EVENTLET_NO_GREENDNS", "yes")
     warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
     import eventlet
 

@@ -231,6 +231,11 @@ def ovsdb_credentials(conf: Any) -> Credentials | None:
     return None if files is None else Credentials("OVSDB client", files, server=False)
 
 
+def ovsdb_by_tls_alone(conf: Any) -> bool:
+    """Tell whether OVSDB servers are met by TLS and in no other way; raises InvalidValue."""
+    return controller_files(conf) is not None and "ovsdb" not in conf.l2iso.plaintext
+
+
 def listen_port(option: int | None) -> int:
     """Return the port that an option of the framework means for OpenFlow."""
     return OPENFLOW_PORT if option is None else option

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Callable
 
+from ryu_l2iso import turns
 from ryu_l2iso.exceptions import L2IsoError
 from ryu_l2iso.framework import hub
 from ryu_l2iso.state.values import dpid_to_str
@@ -51,7 +52,7 @@ class Workers:
     def _run(self, dpid: int) -> None:
         pause, logged = MIN_BACKOFF, ""
         try:
-            while dpid in self._dirty:
+            while self._is_due(dpid):
                 self._dirty.discard(dpid)
                 error = self._attempt(dpid)
                 if error is None:
@@ -69,6 +70,12 @@ class Workers:
                 pause = min(2 * pause, MAX_BACKOFF)
         finally:
             self._running.discard(dpid)
+
+    def _is_due(self, dpid: int) -> bool:
+        """Tell whether there is anything to do for a switch, when it is its turn."""
+        if dpid in self._dirty:
+            turns.WORK.take()
+        return dpid in self._dirty
 
     def _attempt(self, dpid: int) -> Exception | None:
         """Do the work; return why it failed, or None."""

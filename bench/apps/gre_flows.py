@@ -48,6 +48,7 @@ class Source:
 
     cookie = GrePipeline.cookie
     cookie_mask = GrePipeline.cookie_mask
+    kinds = GrePipeline.kinds
 
     def __init__(self) -> None:
         content = Path(os.environ["BENCH_PIECES"]).read_bytes()

@@ -11,6 +11,12 @@ from bench.figures import (
 )
 
 FIGURES = [
-    module.FIGURE
-    for module in (programming, bulk, fleet, big_network, packet_in, data_plane, growth)
+    programming.FIGURE,
+    bulk.FIGURE,
+    fleet.FIGURE,
+    fleet.FIGURE_ANYWHERE,
+    big_network.FIGURE,
+    packet_in.FIGURE,
+    data_plane.FIGURE,
+    growth.FIGURE,
 ]

@@ -31,7 +31,7 @@ class Size(NamedTuple):
     window: int
 
 
-FULL = Size(16, 500, 8)
+FULL = Size(16, 1000, 16)
 TINY = Size(2, 10, 4)
 
 

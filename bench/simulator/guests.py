@@ -11,11 +11,13 @@ from bench.simulator.switch import Switch
 
 PATIENCE = 0.5
 """Seconds after which a packet is sent again that nothing came of."""
-POLL = 0.05
+POLL = 0.01
 PORT_NO = 1
 
 _ETH_SRC = b"\x80\x00\x08\x06"
 _TO_CONTROLLER = b"\x00\x00\x00\x10\xff\xff\xff\xfd"
+_ARP_REQUEST = bytes.fromhex("0806 0001 0800 06 04 0001")
+_ASKED = bytes.fromhex("0a000001 000000000000 0a000002") + bytes(22)
 _IN_PORT = b"\x80\x00\x00\x04" + PORT_NO.to_bytes(4, "big")
 
 
@@ -57,7 +59,7 @@ class Guest:
 
     def _send(self, mac: bytes) -> None:
         self._sent[mac] = time.monotonic()
-        frame = (self._target + mac + b"\x08\x00").ljust(64, b"\0")
+        frame = self._target + mac + _ARP_REQUEST + mac + _ASKED
         self._switch.packet_in(PORT_NO, self._table, self._cookie, frame)
 
     def _flow_added(self, mod: bytes) -> None:

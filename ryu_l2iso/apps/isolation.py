@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
 from ryu_l2iso.core import Core, Subscriber
-from ryu_l2iso.exceptions import L2IsoError
+from ryu_l2iso.exceptions import L2IsoError, StoreError
 from ryu_l2iso.framework import (
     CONF,
     BaseApp,
+    hub,
     ofproto_v1_4,
 )
 from ryu_l2iso.openflow.fleet import Fleet
@@ -69,7 +71,11 @@ class FlowProgramming(Subscriber):
     """Marks what changed, and passes connections and replies on to the switches' programmers."""
 
     def __init__(self, core: Core, source: Source) -> None:
+        self._core = core
         self._state = core.state
+        self._kinds = source.kinds
+        self._connected: set[int] = set()
+        core.state.changes.only_for(self._connected)
         # network_id → the key that it was logged to wait for
         self._waits: dict[str, int | None] = {}
         options = CONF.l2iso
@@ -82,13 +88,31 @@ class FlowProgramming(Subscriber):
         """Have the flows of every subject that was touched computed again."""
         for dpid, subjects in changes.subjects.items():
             for subject in subjects:
-                self.fleet.mark(dpid, subject)
+                if isinstance(subject, self._kinds):
+                    self.fleet.mark(dpid, subject)
         for dpid in changes.switches:
             if dpid not in self._state.switches and self.fleet.programmer(dpid) is not None:
                 # Nobody will tell of its VMs any more: strays are no VM's that will be heard of.
                 self.fleet.ovsdb_read(dpid)
+            if self._state.confirmations.is_dismissed(dpid):
+                hub.spawn(self._dismissed, dpid)
         for network_id in sorted(changes.waits):
             self._log_wait(network_id)
+
+    def _dismissed(self, dpid: int) -> None:
+        """Wait no more for a switch that is gone for good, once nobody can take that back."""
+        try:
+            self._core.written()
+        except StoreError:
+            return
+        self._state.confirmations.dismissal_recorded(dpid)
+        self._core.commit()
+
+    def give_up(self) -> None:
+        """Wait no more for switches that were gone for good before the controller was started."""
+        for dpid in self._state.confirmations.missing():
+            self._state.confirmations.failed(dpid)
+        self._core.commit()
 
     def _log_wait(self, network_id: str) -> None:
         """Log, once, that a network waits for its key, and that it does no longer."""
@@ -108,21 +132,26 @@ class FlowProgramming(Subscriber):
             LOG.info("network %s no longer waits for key %d", network_id, before)
 
     def switch_connected(self, datapath: Any) -> None:
-        """Program a switch that has connected."""
+        """Program a switch that has connected; one that was to be gone for good gets rid of all."""
+        self._connected.add(datapath.id)
         self.fleet.connected(datapath)
+        if self._state.confirmations.is_dismissed(datapath.id):
+            self.fleet.ovsdb_read(datapath.id)
 
     def switch_disconnected(self, datapath: Any) -> None:
         """Stop programming a switch that is not connected any more."""
+        self._connected.discard(datapath.id)
         self.fleet.disconnected(datapath)
         if datapath.id not in self._state.switches:
             # A peer may say that it is any switch, and each time another.
             self.fleet.forget(datapath.id)
 
-    def packet_in(self, packet: PacketIn) -> None:
-        """Record that a guest showed itself at the place that it moves to."""
-        if self._state.guest_announced(packet.port_id, packet.data):
-            dpid, port_no = packet.port_id
-            LOG.info("switch %016x: port %d: %s is here now", dpid, port_no, packet.eth_src)
+    def packets_in(self, packets: Sequence[PacketIn]) -> None:
+        """Record that guests showed themselves at the places that they move to."""
+        for packet in packets:
+            if self._state.guest_announced(packet.port_id, packet.data):
+                dpid, port_no = packet.port_id
+                LOG.info("switch %016x: port %d: %s is here now", dpid, port_no, packet.eth_src)
 
     def ovsdb_read(self, dpid: int) -> None:
         """Allow that what nobody wants on a switch is deleted."""
@@ -149,6 +178,8 @@ class IsolationApp(BaseApp, Subscriber):
         self._programming = FlowProgramming(self._core, source)
         self._core.subscribe(self)
         self._core.load()
+        if self._core.state.confirmations.missing():
+            hub.spawn_after(CONF.l2iso.openflow_timeout, self._programming.give_up)
 
     def stop(self) -> None:
         """Stop, and leave switches as they are."""

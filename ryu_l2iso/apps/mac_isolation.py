@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ryu_l2iso.apps.isolation import IsolationApp
@@ -22,10 +23,11 @@ class MacIsolation(IsolationApp):
         self._core.state.macs.tell_apart(CONF.l2iso.mac_learning_max)
         self.program(MacPipeline(self._core.state, CONF.l2iso.packet_in_rate))
 
-    def packet_in(self, packet: PacketIn) -> None:
-        """Learn from a packet that has an unknown source."""
-        if is_learned_from(packet.cookie):
-            self._core.state.macs.learn(packet.port_id, packet.eth_src)
+    def packets_in(self, packets: Sequence[PacketIn]) -> None:
+        """Learn from the packets that have an unknown source."""
+        for packet in packets:
+            if is_learned_from(packet.cookie):
+                self._core.state.macs.learn(packet.port_id, packet.eth_src)
 
     def changed(self, changes: Changes) -> None:
         """Log which MACs were refused."""

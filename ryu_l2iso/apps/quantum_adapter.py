@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ryu_l2iso import events, tls
 from ryu_l2iso.core import Core, Subscriber
+from ryu_l2iso.exceptions import StoreError
 from ryu_l2iso.framework import (
     CONF,
     DEAD_DISPATCHER,
@@ -23,6 +26,7 @@ from ryu_l2iso.ovsdb.facts import InterfaceFacts
 from ryu_l2iso.ovsdb.targets import controller_targets
 from ryu_l2iso.ovsdb.tunnel_ports import take_away
 from ryu_l2iso.state.changes import Changes
+from ryu_l2iso.state.ports import OFPort, PortId
 from ryu_l2iso.workers import Workers
 
 
@@ -65,17 +69,39 @@ class QuantumAdapter(BaseApp, Subscriber):
         datapath, dpid = ev.datapath, ev.datapath.id
         if ev.state == MAIN_DISPATCHER:
             self._datapaths[dpid] = datapath
-            self._core.state.ports.replace_of_ports(dpid, of_ports(list(datapath.ports.values())))
-            self._core.commit()
+            datapath.socket.packet_ins = partial(self._core.packet_ins.received, dpid)
+            self._connected(dpid, of_ports(list(datapath.ports.values())))
             self._core.tell(lambda subscriber: subscriber.switch_connected(datapath))
         elif dpid in self._datapaths and self._datapaths[dpid] is datapath:
             del self._datapaths[dpid]
             self._core.tell(lambda subscriber: subscriber.switch_disconnected(datapath))
             self._core.state.ports.lost(dpid)
             if dpid not in self._core.state.switches:
-                # A peer may say that it is any switch, and each time another.
-                self._core.state.ports.forget(dpid)
-                self._core.commit()
+                hub.spawn(self._forget, dpid)
+
+    def _connected(self, dpid: int, of_ports: Sequence[OFPort]) -> None:
+        ports, names = self._core.state.ports, {port.port_no: port.name for port in of_ports}
+        known = ports.facts(dpid).of_ports.values()
+        self._gone(dpid, [p.port_no for p in known if names.get(p.port_no) != p.name])
+        ports.replace_of_ports(dpid, of_ports)
+        self._core.commit()
+
+    def _gone(self, dpid: int, numbers: Iterable[int]) -> None:
+        """Have no port that comes taken for one that goes, while OVSDB does not tell of it."""
+        for port_no in () if self._core.ovsdb.is_synced(dpid) else numbers:
+            self._core.state.ports.forget_interface(PortId(dpid, port_no))
+
+    def _forget(self, dpid: int) -> None:
+        """Forget a switch that has gone and that nobody registered, if it stays so.
+
+        A peer may say that it is any switch, and each time another.  The deletion of a
+        registration may be taken back as long as it is not on disk.
+        """
+        with contextlib.suppress(StoreError):
+            self._core.written()
+        if dpid not in self._core.state.switches and dpid not in self._datapaths:
+            self._core.state.ports.forget(dpid)
+            self._core.commit()
 
     @set_ev_cls(ofp_event.EventOFPPortStatus, MAIN_DISPATCHER)
     def port_status(self, ev: Any) -> None:
@@ -86,15 +112,11 @@ class QuantumAdapter(BaseApp, Subscriber):
             return
         for port in of_ports([msg.desc]):
             if msg.reason == ofproto_v1_4.OFPPR_DELETE:
+                self._gone(dpid, [port.port_no])
                 ports.remove_of_port(dpid, port.port_no)
             else:
                 ports.set_of_port(dpid, port)
         self._core.commit()
-
-    @set_ev_cls(ofp_event.EventOFPPacketIn, MAIN_DISPATCHER)
-    def packet_arrived(self, ev: Any) -> None:
-        """Have a packet handled by whoever asked for it."""
-        self._core.packet_ins.received(ev.msg)
 
     def changed(self, changes: Changes) -> None:
         """Follow the registration of OVSDB addresses, and announce port events."""
@@ -103,6 +125,7 @@ class QuantumAdapter(BaseApp, Subscriber):
             if address is None:
                 self._let_go(dpid)
                 self._set_ups.forget(dpid)
+                self._facts.forget(dpid)
             else:
                 if dpid in self._leaving:
                     # What is still to be removed may be made anew by now.
@@ -137,8 +160,13 @@ class QuantumAdapter(BaseApp, Subscriber):
         self._core.commit()
 
     def ovsdb_read(self, dpid: int) -> None:
-        """Forget interfaces that were kept and are gone, and look at once at the bridge."""
-        self._core.state.ports.keep_interfaces(dpid, self._core.ovsdb.get(dpid).interfaces)
+        """Know the interfaces that there are, and no others; look at once at the bridge."""
+        ports, rows = self._core.state.ports, self._core.ovsdb.get(dpid).interfaces
+        ports.keep_interfaces(dpid, rows)
+        known = ports.facts(dpid).interfaces
+        # They were forgotten, and are as they were.
+        forgotten = {name: row for name, row in rows.items() if name not in known}
+        ports.update_interfaces(dpid, self._facts.read(dpid, forgotten))
         self._core.commit()
         self._set_ups.hurry(dpid)
 

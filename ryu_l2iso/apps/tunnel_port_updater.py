@@ -29,12 +29,14 @@ class TunnelPortUpdater(BaseApp, Subscriber):
         self._core.subscribe(self)
 
     def changed(self, changes: Changes) -> None:
-        """Look again at the tunnel ports of every switch that was touched."""
-        for dpid in changes.tunnels:
+        """Look again at every tunnel that was touched."""
+        for dpid, remotes in changes.tunnels.items():
+            self._tunnels.mark(dpid, remotes)
             self._updates.mark(dpid)
 
     def ovsdb_read(self, dpid: int) -> None:
         """Look at the tunnel ports that a switch has."""
+        self._tunnels.mark_all(dpid, self._core.ovsdb.get(dpid))
         self._updates.hurry(dpid)
 
     def _update(self, dpid: int) -> None:

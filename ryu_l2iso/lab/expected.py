@@ -21,7 +21,7 @@ from ryu_l2iso.pipelines.flow import Flow, Group, Meter
 from ryu_l2iso.pipelines.gre import GrePipeline
 from ryu_l2iso.pipelines.mac import MacPipeline
 from ryu_l2iso.pipelines.subjects import SubjectPipeline
-from ryu_l2iso.pipelines.tunnels import desired_tunnels
+from ryu_l2iso.pipelines.tunnels import desired_tunnels, possible_tunnels
 from ryu_l2iso.pipelines.vlan import KEYS, VlanPipeline, desired_tags
 from ryu_l2iso.state.interfaces import NETWORK_ID
 from ryu_l2iso.state.ports import NW_ID_EXTERNAL, InterfaceFact, OFPort, PortId
@@ -190,7 +190,7 @@ def _faults(lab: Lab, state: State, node: Node, found: _Found) -> Iterator[str]:
     for kind, dumped in ((Flow, flows(node)), (Group, groups(node)), (Meter, meters(node))):
         yield from _unequal((str(p) for p in pieces if isinstance(p, kind)), dumped)
     if lab.isolation.name == "gre":
-        yield from _unequal(_wanted_tunnels(state, found), _found_tunnels(found))
+        yield from _unequal(_wanted_tunnels(state, found), _found_tunnels(state, found))
     if lab.isolation.name == "vlan":
         tags = desired_tags(state, found.dpid)
         rows = found.rows
@@ -208,9 +208,12 @@ def _wanted_tunnels(state: State, found: _Found) -> Iterator[str]:
         yield f"{spec.name} {spec.local_ip} -> {spec.remote_ip}"
 
 
-def _found_tunnels(found: _Found) -> Iterator[str]:
+def _found_tunnels(state: State, found: _Found) -> Iterator[str]:
+    """Yield the tunnels that a switch has, without those that stay for a while unneeded."""
+    possible = possible_tunnels(state, found.dpid, TUNNEL_TYPE, state.switches.ids())
+    spare = possible.keys() - desired_tunnels(state, found.dpid, TUNNEL_TYPE).keys()
     for row in found.rows.values():
-        if "remote_ip" in row.options:
+        if "remote_ip" in row.options and row.name not in spare:
             options = row.options
             yield f"{row.name} {options.get('local_ip')} -> {options['remote_ip']}"
 

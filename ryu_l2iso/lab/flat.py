@@ -24,9 +24,10 @@ class FlatNetwork(OpenVSwitch):
     def add(self) -> None:
         """Start the daemons in the namespace, which exists, and create the bridge."""
         self.start_daemons()
-        self.vsctl(
-            "add-br", self.BRIDGE, "--", "set", "bridge", self.BRIDGE, "datapath_type=netdev"
-        )
+        # Without cached flows it learns from every packet, as a switch in hardware does.
+        no_cache = ("set", "Open_vSwitch", ".", "other_config:flow-limit=0")
+        netdev = ("set", "bridge", self.BRIDGE, "datapath_type=netdev")
+        self.vsctl("add-br", self.BRIDGE, "--", *netdev, "--", *no_cache)
 
     def remove(self) -> None:
         """Stop the daemons and remove the database; the namespace stays."""

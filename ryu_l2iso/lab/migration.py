@@ -9,7 +9,8 @@ from typing import NamedTuple
 from ryu_l2iso.lab import demo, matrix, report
 from ryu_l2iso.lab.moving import MovableVM
 from ryu_l2iso.lab.node import Node
-from ryu_l2iso.lab.pinger import INTERVAL, Line, Pinger
+from ryu_l2iso.lab.pinger import Line, Pinger
+from ryu_l2iso.lab.pings import INTERVAL
 from ryu_l2iso.lab.shell import LabError
 from ryu_l2iso.lab.topology import Lab
 from ryu_l2iso.lab.vm import VM
@@ -52,17 +53,18 @@ def move(movable: MovableVM, destination: Node, peers: Sequence[VM]) -> Move:
     source = movable.vm.node
     with Pinger(movable.vm, peers) as pinger:
         pinger.watch(movable.cable(source))
-        pinger.wait_for_rounds(ROUNDS)
+        pinger.wait_for_answers(ROUNDS)
         movable.prepare(destination)
         pinger.watch(movable.cable(destination))
-        pinger.wait_for_rounds(ROUNDS)
+        pinger.wait_for_answers(ROUNDS)
         paused = movable.switch_over(destination)
         movable.announce()
-        pinger.wait_for_rounds(ROUNDS)
+        pinger.wait_for_answers(ROUNDS)
         movable.leave(source)
-        pinger.wait_for_rounds(ROUNDS)
+        pinger.wait_for_answers(ROUNDS)
         movable.wait_announced()
-    return Move(movable.vm, pinger.lines(), paused, pinger.delivered_twice())
+        rows = pinger.results()
+    return Move(movable.vm, rows, paused, pinger.delivered_twice())
 
 
 def peers_of(lab: Lab, vm: VM) -> list[VM]:

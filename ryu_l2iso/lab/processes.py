@@ -124,6 +124,8 @@ def agent_process(
     options: Sequence[str],
 ) -> Process:
     """Return a compute node's agent, to be started; ``database`` is an OVSDB remote."""
-    arguments = ["ryu_l2iso.agent", "--bridge", "br-int", "--controller-url", url]
+    # Not the options of an agent that is installed on this machine.
+    arguments = ["ryu_l2iso.agent", "--config-file", os.devnull]
+    arguments += ["--bridge", "br-int", "--controller-url", url]
     arguments += ["--ovsdb-connection", database, "--tunnel-ip", tunnel_ip]
     return python_process(name, namespace, directory, [*arguments, *options])

@@ -16,6 +16,16 @@ DEAD_VLAN = 4095
 RETRANSMIT_MS = 20
 """How soon a VM asks again who has an address; at Linux's second the first ping tells nothing."""
 
+SOLICITATIONS = 50
+"""How often it asks before it gives up: for a second; a busy machine may take 60 ms to answer."""
+
+WAITING_BYTES = 8192
+"""What a VM keeps for an address that it asks for: nine pings, where Linux would keep some 250.
+
+Linux has one socket per CPU for the answers to the pings of all namespaces.  Some 160 answers that
+wait for a VM that is cut off fill it, and then no VM of the lab answers anybody.
+"""
+
 
 class TenantNetwork(NamedTuple):
     """A tenant's network; ``key`` is its GRE key or VLAN ID."""
@@ -81,24 +91,32 @@ class VM:
         # A checksum left for the hardware is never filled in: OVS takes the packet raw.
         self.namespace.run("ethtool", "-K", "eth0", "tx", "off")
         for family in ("ipv4", "ipv6"):
-            self.namespace.sysctl(f"net/{family}/neigh/eth0/retrans_time_ms", RETRANSMIT_MS)
+            neighbours = f"net/{family}/neigh/eth0"
+            self.namespace.sysctl(f"{neighbours}/retrans_time_ms", RETRANSMIT_MS)
+            self.namespace.sysctl(f"{neighbours}/ucast_solicit", SOLICITATIONS)
+            self.namespace.sysctl(f"{neighbours}/mcast_solicit", SOLICITATIONS)
+            self.namespace.sysctl(f"{neighbours}/unres_qlen_bytes", WAITING_BYTES)
 
     def remove(self) -> None:
         """Remove the namespace, and with it both ends of the veth."""
         self.namespace.remove()
 
-    def plug(self) -> None:
-        """Put the VM's port into its node's br-int."""
+    def plug(self, ofport: int | None = None) -> None:
+        """Put the VM's port into its node's br-int; ``ofport`` as for `plug_into`."""
         self.plugged_at = time.monotonic()
-        self.plug_into(self.node)
+        self.plug_into(self.node, ofport)
 
-    def plug_into(self, node: Node) -> None:
+    def plug_into(self, node: Node, ofport: int | None = None) -> None:
         """Put the VM's port into a br-int as Nova does; returns when ovs-vswitchd has done so.
+
+        With ``ofport`` it gets that number, if no port has it; OVS by itself gives one that nobody
+        had for long.
 
         OVS makes a port without a tag a trunk of all VLANs; the dead VLAN's tag, in the same
         transaction, keeps it from getting any packet until the controller has set its own.
         """
         tag = [f"tag={DEAD_VLAN}"] if self.isolation.dead_tag else []
+        number = [] if ofport is None else [f"ofport_request={ofport}"]
         node.vsctl(
             "add-port",
             INTEGRATION_BRIDGE,
@@ -110,6 +128,7 @@ class VM:
             self.tap,
             f"external_ids:iface-id={self.iface_id}",
             f'external_ids:attached-mac="{self.address.mac}"',
+            *number,
         )
 
     def unplug(self) -> None:

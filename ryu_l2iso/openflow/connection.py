@@ -6,69 +6,53 @@ is packed by ``wire``, and replies are unpacked by it.
 
 from __future__ import annotations
 
-import struct
 import time
-from collections.abc import Iterator, Sequence
-from functools import partial
-from typing import Any, Callable, NamedTuple, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any, Callable, TypeVar
 
+from ryu_l2iso import turns
 from ryu_l2iso.exceptions import SwitchError
 from ryu_l2iso.framework import hub, ofproto_v1_4
 from ryu_l2iso.openflow import wire
+from ryu_l2iso.openflow.flow_entry import Entry, as_packed
 from ryu_l2iso.openflow.framing import WireError, unpack_header
-from ryu_l2iso.openflow.plan import Key, Plan, key_of
-from ryu_l2iso.openflow.wire import InstalledFlow, InstalledGroup, InstalledMeter
-from ryu_l2iso.pipelines.flow import Flow, Group, Meter
-
-_CHUNK = 0x10000
-"""Bytes handed to the framework at a time; its queue holds 16 of them."""
+from ryu_l2iso.openflow.parts import (
+    CHUNK,
+    Part,
+    Refusal,
+    Refused,
+    bundle_parts,
+    chunks,
+    count,
+    find,
+    meter_deletions,
+    meter_parts,
+    packed,
+)
+from ryu_l2iso.openflow.plan import Plan
+from ryu_l2iso.openflow.wire import InstalledGroup, InstalledMeter
 
 MAX_READ = 120_000
-"""Flows, groups or meters of one switch: a reply may say for ever that more follow, and these are
-compared within a second, in which nothing else runs."""
+"""Flows, groups or meters of one switch: a reply may say for ever that more follow."""
 
 _XIDS = 1 << 32
 
-_SHOWN = 200
-"""Characters of a flow or group that an error shows."""
-
 _T = TypeVar("_T")
-_Step = tuple[str, Callable[[Any, int], bytes], Any]
-"""What a message does, the function that packs it, and what it is about, a flow or an id."""
-
-
-class Refusal(NamedTuple):
-    """What of a plan was refused, a flow, a group, a meter or the id of one, and why."""
-
-    piece: Any
-    why: str
-
-
-class Refused(SwitchError):
-    """Pieces of a plan were refused by the switch, or cannot be put into a message."""
-
-    def __init__(self, what: str, refusals: Sequence[Refusal]) -> None:
-        super().__init__(f"{what}: {refusals[0].why}")
-        self.refusals = tuple(refusals)
-
-    def by_key(self) -> dict[Key, str]:
-        """Return what names each flow, group or meter → why; those deleted by an id are left."""
-        pieces = (r for r in self.refusals if isinstance(r.piece, (Flow, Group, Meter)))
-        return {key_of(refusal.piece): refusal.why for refusal in pieces}
 
 
 class _Request:
-    """A request under way: messages with xids in a row, the steps of a plan after the first.
+    """A request under way: messages with xids in a row, the parts of a plan after the first.
 
-    ``take`` gets each reply and returns whether it was the last.  A step that is refused is noted
+    ``take`` gets each reply and returns whether it was the last.  A piece that is refused is noted
     in ``refusals``; what the switch answers to the rest still comes.
     """
 
     def __init__(
-        self, first_xid: int, take: Callable[[bytes], bool], steps: Sequence[_Step] = ()
+        self, first_xid: int, take: Callable[[bytes], bool], parts: Sequence[Part] = ()
     ) -> None:
-        self._xids = range(first_xid, first_xid + len(steps) + 2)
-        self._steps = steps
+        self._xids = range(first_xid, first_xid + count(parts) + 2)
+        self._parts = parts
         self._take = take
         self.refusals: list[Refusal] = []
         self.error: str | None = None
@@ -89,21 +73,18 @@ class _Request:
         code = ofproto_v1_4.ofp_error_code_to_str(error.type, error.code)
         text = f"the switch refused with {ofproto_v1_4.ofp_error_type_to_str(error.type)} {code}"
         index = xid - self._xids.start - 1
-        if 0 <= index < len(self._steps):
-            self.refusals.append(_refusal(text, self._steps[index]))
-        else:
+        found = find(self._parts, index)
+        if found is None:
             self.finish(text)
+        else:
+            part, piece = found
+            self.refusals.append(part.refusal(text, piece))
 
     def finish(self, error: str | None = None) -> None:
         """Wake whoever waits; the first cause is the one that tells most."""
         if not self.done.is_set():
             self.error = error
             self.done.set()
-
-
-def _refusal(text: str, step: _Step) -> Refusal:
-    verb, _, piece = step
-    return Refusal(piece, f"{text} {verb} {str(piece)[:_SHOWN]}")
 
 
 class Connection:
@@ -116,29 +97,56 @@ class Connection:
         self._request: _Request | None = None
         self._closed = False
 
-    def read_flows(self, cookie: int, mask: int, deadline: float) -> list[InstalledFlow]:
+    def read_flows(
+        self, cookie: int, mask: int, expected: Mapping[bytes, bytes], deadline: float
+    ) -> dict[bytes, bytes]:
         """Return the flows that carry ``cookie`` in the bits of ``mask``, of all tables.
 
-        ``deadline`` is in seconds.  Raises SwitchError when the switch refuses or does not answer.
+        They are key → body as in `flow_entry`, and so is ``expected``, what the switch should
+        hold: only what is something else is looked into.  ``deadline`` is in seconds.  Raises
+        SwitchError when the switch refuses or does not answer.
         """
+        missing, others = dict(expected), {}
+
+        def take(flows: Iterable[Entry]) -> None:
+            for flow in flows:
+                key, body = flow
+                if missing.get(key) != body:
+                    key, body = as_packed(flow)
+                if missing.get(key) == body:
+                    del missing[key]
+                else:
+                    others[key] = body
+
         request = wire.pack_flow_stats_request(cookie, mask, self._take_xids(1))
-        return self._read(request, wire.unpack_flow_stats, "the read of its flows", deadline)
+        self._read(request, wire.unpack_flow_stats, take, "the read of its flows", deadline)
+        found = {key: body for key, body in expected.items() if key not in missing}
+        found.update(others)
+        return found
 
     def count_flows(self, cookie: int, mask: int, deadline: float) -> int:
         """Return how many flows ``read_flows`` would; the switch counts, and sends one number."""
         request = wire.pack_aggregate_request(cookie, mask, self._take_xids(1))
-        (count,) = self._read(request, wire.unpack_aggregate, "the count of its flows", deadline)
-        return count
+        found: list[int] = []
+        what = "the count of its flows"
+        self._read(request, wire.unpack_aggregate, found.extend, what, deadline)
+        return sum(found)
 
     def read_groups(self, deadline: float) -> list[InstalledGroup]:
         """Return all groups; as ``read_flows`` otherwise."""
         request = wire.pack_group_desc_request(self._take_xids(1))
-        return self._read(request, wire.unpack_group_desc, "the read of its groups", deadline)
+        found: list[InstalledGroup] = []
+        what = "the read of its groups"
+        self._read(request, wire.unpack_group_desc, found.extend, what, deadline)
+        return found
 
     def read_meters(self, deadline: float) -> list[InstalledMeter]:
         """Return all meters; as ``read_flows`` otherwise."""
         request = wire.pack_meter_config_request(self._take_xids(1))
-        return self._read(request, wire.unpack_meter_config, "the read of its meters", deadline)
+        found: list[InstalledMeter] = []
+        what = "the read of its meters"
+        self._read(request, wire.unpack_meter_config, found.extend, what, deadline)
+        return found
 
     def apply(self, plan: Plan, deadline: float) -> None:
         """Send ``plan`` and return when the switch has done all of it.
@@ -147,37 +155,38 @@ class Connection:
         are made before it and deleted after it.  ``deadline`` is for each of the three parts.
         Raises SwitchError; a part of which something is refused ends the plan, with Refused.
         """
-        self._apply_meters(_meter_steps(plan), deadline)
-        self._apply_bundle(_bundle_steps(plan), deadline)
-        self._apply_meters(_meter_deletions(plan), deadline)
+        bundle = bundle_parts(plan)
+        self._apply_meters(meter_parts(plan), deadline)
+        self._apply_bundle(bundle, deadline)
+        self._apply_meters(meter_deletions(plan), deadline)
 
-    def _apply_bundle(self, steps: Sequence[_Step], deadline: float) -> None:
-        """Send steps in one bundle.
+    def _apply_bundle(self, parts: Sequence[Part], deadline: float) -> None:
+        """Send parts in one bundle; the switch has the first while the last is still to be packed.
 
         The commit is not held back for the answers to what goes before it, which saves a round
         trip.  A message that the switch cannot even decode is then left out, and Refused is
         raised; one that it cannot carry out undoes the whole bundle, and Refused is raised.
         """
-        if not steps:
+        if not count(parts):
             return
         self._bundle_id += 1
-        first = self._take_xids(len(steps) + 2)
-        wrap = partial(wire.pack_bundle_add, self._bundle_id)
-        messages = [wire.pack_bundle_control(self._bundle_id, wire.OPEN_REQUEST, first)]
-        messages += _packed(steps, first + 1, wrap)
-        last = first + len(steps) + 1
-        messages.append(wire.pack_bundle_control(self._bundle_id, wire.COMMIT_REQUEST, last))
-        self._ask(_Request(first, _is_committed, steps), messages, "a bundle", deadline)
+        bundle_id, first = self._bundle_id, self._take_xids(count(parts) + 2)
+        last = first + count(parts) + 1
+        messages = chain(
+            [wire.pack_bundle_control(bundle_id, wire.OPEN_REQUEST, first)],
+            (wire.pack_bundle_add(bundle_id, message) for message in packed(parts, first + 1)),
+            [wire.pack_bundle_control(bundle_id, wire.COMMIT_REQUEST, last)],
+        )
+        self._ask(_Request(first, _is_committed, parts), messages, "a bundle", deadline)
 
-    def _apply_meters(self, steps: Sequence[_Step], deadline: float) -> None:
-        """Send steps, and a barrier whose reply tells that they are done."""
-        if not steps:
+    def _apply_meters(self, parts: Sequence[Part], deadline: float) -> None:
+        """Send parts, and a barrier whose reply tells that they are done."""
+        if not count(parts):
             return
-        first = self._take_xids(len(steps) + 2)
-        last = first + len(steps) + 1
-        messages = _packed(steps, first + 1, bytes)
-        messages.append(wire.pack_barrier_request(last))
-        self._ask(_Request(first, _is_barrier, steps), messages, "its meters", deadline)
+        first = self._take_xids(count(parts) + 2)
+        last = first + count(parts) + 1
+        messages = chain(packed(parts, first + 1), [wire.pack_barrier_request(last)])
+        self._ask(_Request(first, _is_barrier, parts), messages, "its meters", deadline)
 
     def received(self, reply: bytes) -> None:
         """Take a reply of this switch; what does not answer us is left.
@@ -210,30 +219,35 @@ class Connection:
         self,
         request: bytes,
         unpack: Callable[[bytes], tuple[list[_T], bool]],
+        take: Callable[[list[_T]], None],
         what: str,
         deadline: float,
-    ) -> list[_T]:
-        found: list[_T] = []
+    ) -> None:
+        """Ask, and give what is unpacked from each reply to ``take``."""
+        so_far = 0
 
-        def take(buf: bytes) -> bool:
-            part, more = unpack(buf)
-            found.extend(part)
-            if len(found) > MAX_READ:
+        def take_reply(buf: bytes) -> bool:
+            nonlocal so_far
+            found, more = unpack(buf)
+            so_far += len(found)
+            if so_far > MAX_READ:
                 raise WireError(f"more than {MAX_READ} flows, groups or meters")
+            take(found)
             return not more
 
         xid = unpack_header(request)[1]
-        self._ask(_Request(xid, take), [request], what, deadline)
-        return found
+        self._ask(_Request(xid, take_reply), [request], what, deadline)
 
     def _ask(
-        self, request: _Request, messages: Sequence[bytes], what: str, deadline: float
+        self, request: _Request, messages: Iterable[bytes], what: str, deadline: float
     ) -> None:
         end = time.monotonic() + deadline
         self._request = request
         try:
-            for chunk in _chunks(messages):
+            for chunk in chunks(messages):
                 self._send(chunk, max(end - time.monotonic(), 0.001), what)
+                if len(chunk) >= CHUNK:
+                    turns.WORK.take()
             answered = request.done.wait(max(end - time.monotonic(), 0.001))
         finally:
             self._request = None
@@ -259,57 +273,9 @@ class Connection:
             raise SwitchError(f"{what}: the connection is closed")
 
 
-def _meter_steps(plan: Plan) -> list[_Step]:
-    return [
-        *(("adding", wire.pack_meter_add, meter) for meter in plan.meters_to_add),
-        *(("changing", wire.pack_meter_modify, meter) for meter in plan.meters_to_modify),
-    ]
-
-
-def _bundle_steps(plan: Plan) -> list[_Step]:
-    return [
-        *(("adding", wire.pack_group_add, group) for group in plan.groups_to_add),
-        *(("changing", wire.pack_group_modify, group) for group in plan.groups_to_modify),
-        *(("deleting", wire.pack_flow_delete_strict, flow) for flow in plan.flows_to_delete),
-        *(("adding", wire.pack_flow_add, flow) for flow in plan.flows_to_add),
-        *(("deleting", wire.pack_group_delete, group_id) for group_id in plan.groups_to_delete),
-    ]
-
-
-def _meter_deletions(plan: Plan) -> list[_Step]:
-    return [("deleting", wire.pack_meter_delete, key.meter_id) for key in plan.meters_to_delete]
-
-
-def _packed(steps: Sequence[_Step], xid: int, wrap: Callable[[bytes], bytes]) -> list[bytes]:
-    """Return the messages of steps, with xids in a row; raises Refused."""
-    messages, refusals = [], []
-    for step in steps:
-        _, pack, piece = step
-        try:
-            messages.append(wrap(pack(piece, xid)))
-        except (WireError, struct.error) as error:
-            refusals.append(_refusal(str(error), step))
-        xid += 1
-    if refusals:
-        raise Refused("packing", refusals)
-    return messages
-
-
 def _is_barrier(buf: bytes) -> bool:
     return unpack_header(buf)[0] == wire.BARRIER_REPLY
 
 
 def _is_committed(buf: bytes) -> bool:
     return wire.unpack_bundle_control(buf).kind == wire.COMMIT_REPLY
-
-
-def _chunks(messages: Sequence[bytes]) -> Iterator[bytes]:
-    """Join messages into pieces of about 64 KiB; a message is never cut."""
-    chunk = bytearray()
-    for message in messages:
-        chunk += message
-        if len(chunk) >= _CHUNK:
-            yield bytes(chunk)
-            chunk.clear()
-    if chunk:
-        yield bytes(chunk)

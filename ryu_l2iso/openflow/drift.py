@@ -8,13 +8,17 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
-from ryu_l2iso.openflow.plan import Contents, Key, Plan, key_of, referred
-from ryu_l2iso.pipelines.flow import Group, Meter
+from ryu_l2iso.openflow.flow_entry import unpack_flow
+from ryu_l2iso.openflow.plan import Contents, Key, MeterKey, Plan, referred
 
 LOG = logging.getLogger(__name__)
 
 _NAMED, _SHOWN = 3, 120
 """How many of each sort the text names, and how many characters of each it shows."""
+
+
+_Piece = tuple[Key, Any]
+"""What names a flow, group or meter, and the body of the flow, or the group or meter itself."""
 
 
 @dataclass(frozen=True)
@@ -25,23 +29,23 @@ class Drift:
     has under our cookie and that nobody sent.
     """
 
-    missing: tuple[Any, ...] = ()
-    changed: tuple[Any, ...] = ()
-    added: tuple[Any, ...] = ()
+    missing: tuple[_Piece, ...] = ()
+    changed: tuple[_Piece, ...] = ()
+    added: tuple[_Piece, ...] = ()
 
     @classmethod
-    def between(cls, confirmed: Contents, read: Contents, ours: AbstractSet[Key]) -> Drift:
-        """Compare; of groups and meters, which have no cookie, only those among ``ours``."""
+    def between(cls, confirmed: Contents, read: Contents, strays: AbstractSet[Key]) -> Drift:
+        """Compare; of groups and meters, which have no cookie, only those not among ``strays``."""
         pairs: Iterable[tuple[Mapping[Any, Any], Mapping[Any, Any]]] = (
             (confirmed.flows, read.flows),
-            (_part(confirmed.groups, ours), read.groups),
-            (_part(confirmed.meters, ours), read.meters),
+            (_without(confirmed.groups, strays), read.groups),
+            (_without(confirmed.meters, strays), read.meters),
         )
         missing, changed = [], []
         for before, now in pairs:
-            missing += [piece for key, piece in before.items() if key not in now]
-            changed += [piece for key, piece in before.items() if now.get(key, piece) != piece]
-        added = [flow for key, flow in read.flows.items() if key not in confirmed.flows]
+            missing += [(key, piece) for key, piece in before.items() if key not in now]
+            changed += [(k, piece) for k, piece in before.items() if now.get(k, piece) != piece]
+        added = [(key, body) for key, body in read.flows.items() if key not in confirmed.flows]
         return cls(tuple(missing), tuple(changed), tuple(added))
 
     @property
@@ -56,26 +60,30 @@ class Drift:
         )
 
 
-def _part(pieces: Mapping[Any, Any], keys: AbstractSet[Key]) -> dict[Any, Any]:
-    return {key: piece for key, piece in pieces.items() if key in keys}
+def _without(pieces: Mapping[Any, Any], keys: AbstractSet[Key]) -> dict[Any, Any]:
+    return {key: piece for key, piece in pieces.items() if key not in keys}
 
 
-def _shown(pieces: tuple[Any, ...]) -> str:
-    texts = [str(piece)[:_SHOWN] for piece in pieces[:_NAMED]]
+def _shown(pieces: tuple[_Piece, ...]) -> str:
+    texts = [
+        str(unpack_flow((key, piece)) if isinstance(key, bytes) else piece)[:_SHOWN]
+        for key, piece in pieces[:_NAMED]
+    ]
     return f" ({'; '.join(texts)}{'; …' if len(pieces) > _NAMED else ''})"
 
 
-def log_taken(dpid: int, plan: Plan, installed: Contents, known: AbstractSet[Key]) -> None:
+def log_taken(dpid: int, plan: Plan, installed: Contents, strays: AbstractSet[Key]) -> None:
     """Log which groups and meters a plan changes that nobody here has made.
 
-    Which ids are ours says the documentation of each isolation; ``known`` is what names what
-    this process has sent, and what our flows refer to was sent by one before.
+    Which ids are ours says the documentation of each isolation; ``strays`` names what this process
+    has not sent, and what our flows refer to was sent by one before.
     """
-    changed: list[Group | Meter] = [*plan.groups_to_modify, *plan.meters_to_modify]
-    unknown = [piece for piece in changed if key_of(piece) not in known]
+    changed: dict[Key, str] = {group.group_id: "group" for group in plan.groups_to_modify}
+    changed.update({MeterKey(meter.meter_id): "meter" for meter in plan.meters_to_modify})
+    unknown = [key for key in changed if key in strays]
     used = referred(installed.flows.values()) if unknown else set()
-    for piece in unknown:
-        if key_of(piece) not in used:
-            name = "group" if isinstance(piece, Group) else "meter"
+    for key in unknown:
+        if key not in used:
+            number = key.meter_id if isinstance(key, MeterKey) else key
             text = "switch %016x: %s %d, of somebody else, has an id of ours: replaced"
-            LOG.warning(text, dpid, name, piece[0])
+            LOG.warning(text, dpid, changed[key], number)

@@ -25,6 +25,7 @@ from ryu_l2iso.openflow.framing import (
 )
 from ryu_l2iso.openflow.oxm import in_port_of, pack_match
 from ryu_l2iso.pipelines.flow import Match
+from ryu_l2iso.pipelines.table import COOKIE_MAGIC, COOKIE_MAGIC_MASK
 
 HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY, FEATURES_REPLY = 0, 1, 2, 3, 6
 PACKET_IN, PORT_STATUS, BARRIER_REPLY, BUNDLE_CONTROL = 10, 12, 21, 33
@@ -52,6 +53,7 @@ _FEATURES = Struct("!8xQ16x")
 _PORT_SIZE = 40
 _PORT_STATUS_SIZE = 16
 _PACKET_IN_SIZE = 24
+_COOKIE = Struct("!16xQ")
 
 
 class Header(NamedTuple):
@@ -150,9 +152,28 @@ def _plain_port(buf: bytes, start: int) -> tuple[bytes, int]:
     return head + buf[start + 8 : start + _PORT_SIZE], port_no
 
 
-def plain_packet_in(packet_in: bytes) -> bytes | None:
-    """Return a packet-in (7.4.1) whose match is its port alone; None for one that has no port."""
+class PacketIn(NamedTuple):
+    """A packet that a flow with ``cookie`` sent here, as much of it as that sends (7.4.1)."""
+
+    port_no: int | None
+    cookie: int
+    data: bytes
+
+
+def is_ours(packet_in: bytes) -> bool:
+    """Tell whether a packet-in is of one of our flows, and not of another app's."""
     check_type(packet_in, PACKET_IN, _PACKET_IN_SIZE + 8 + 2)
+    return bool(_COOKIE.unpack_from(packet_in)[0] & COOKIE_MAGIC_MASK == COOKIE_MAGIC)
+
+
+def unpack_packet_in(packet_in: bytes) -> PacketIn:
+    """Return what a packet-in of one of our flows tells; see `is_ours`."""
+    port_no, after = in_port_of(packet_in, _PACKET_IN_SIZE, len(packet_in) - 2)
+    return PacketIn(port_no, _COOKIE.unpack_from(packet_in)[0], packet_in[after + 2 :])
+
+
+def plain_packet_in(packet_in: bytes) -> bytes | None:
+    """Return another packet-in whose match is its port alone; None for one that has no port."""
     port_no, after = in_port_of(packet_in, _PACKET_IN_SIZE, len(packet_in) - 2)
     if port_no is None:
         return None

@@ -5,25 +5,32 @@ from __future__ import annotations
 from struct import Struct
 from typing import NamedTuple
 
-from ryu_l2iso.openflow.framing import MAX_LENGTH, WireError, spans
-from ryu_l2iso.openflow.oxm import TUNNEL_ID
+from ryu_l2iso.openflow.framing import MAX_LENGTH, spans
+from ryu_l2iso.openflow.oxm import TUNNEL_ID, VLAN_VID
 from ryu_l2iso.pipelines.flow import (
     CONTROLLER,
+    UNTAGGED,
     Action,
-    Flow,
     Output,
+    PopVlan,
+    PushVlan,
     SetTunnelId,
+    SetVlan,
     ToController,
     ToGroup,
 )
 
 _GOTO_TABLE, _WRITE_METADATA, _APPLY_ACTIONS, _METER = 1, 2, 4, 6
-_OUTPUT, _GROUP, _SET_FIELD = 0, 22, 25
+_OUTPUT, _PUSH_VLAN, _POP_VLAN, _GROUP, _SET_FIELD = 0, 17, 18, 22, 25
+_TAG_TYPE = 0x8100
+"""The type of a tag that is pushed (IEEE 802.1Q)."""
+
 _ALL_BITS = 0xFFFFFFFFFFFFFFFF
 
 _TLV = Struct("!HH")
 _OUTPUT_ACTION = Struct("!HHIH6x")
 _GROUP_ACTION = Struct("!HHI")
+_VLAN_ACTION = Struct("!HHH2x")
 _GOTO = Struct("!HHB3x")
 _METADATA = Struct("!HH4xQQ")
 _METER_ID = Struct("!HHI")
@@ -51,21 +58,29 @@ def _pack_action(action: Action) -> bytes:
         return _GROUP_ACTION.pack(_GROUP, 8, action.group_id)
     if isinstance(action, ToController):
         return _OUTPUT_ACTION.pack(_OUTPUT, 16, CONTROLLER, action.length)
+    if isinstance(action, PushVlan):
+        return _VLAN_ACTION.pack(_PUSH_VLAN, 8, _TAG_TYPE)
+    if isinstance(action, PopVlan):
+        return _VLAN_ACTION.pack(_POP_VLAN, 8, 0)
+    if isinstance(action, SetVlan):
+        return (_TLV.pack(_SET_FIELD, 16) + VLAN_VID.pack(action.vlan)).ljust(16, b"\0")
     return _TLV.pack(_SET_FIELD, 16) + TUNNEL_ID.pack(action.tunnel_id)
 
 
-def pack_instructions(flow: Flow) -> bytes:
-    """Return the instructions of a flow, in the order in which a switch carries them out (5.9)."""
-    packed = b"".join(map(_pack_action, flow.actions))
-    length = _ACTIONS.size + len(packed)
-    if length > MAX_LENGTH:
-        raise WireError(f"{len(flow.actions)} actions are more than one flow can hold")
-    found = b"" if flow.meter is None else _METER_ID.pack(_METER, 8, flow.meter)
-    if flow.actions:
+def pack_instructions(does: Does) -> bytes:
+    """Return instructions in the order in which a switch carries them out (5.9).
+
+    So many actions that their length has more than 16 bits are no flow that a message can hold:
+    there is no harm in what is packed as their length.
+    """
+    found = b"" if does.meter is None else _METER_ID.pack(_METER, 8, does.meter)
+    if does.actions:
+        packed = b"".join(map(_pack_action, does.actions))
+        length = _ACTIONS.size + len(packed) & MAX_LENGTH
         found += _ACTIONS.pack(_APPLY_ACTIONS, length) + packed
-    if flow.metadata is not None:
-        found += _METADATA.pack(_WRITE_METADATA, 24, flow.metadata, _ALL_BITS)
-    return found if flow.goto is None else found + _GOTO.pack(_GOTO_TABLE, 8, flow.goto)
+    if does.metadata is not None:
+        found += _METADATA.pack(_WRITE_METADATA, 24, does.metadata, _ALL_BITS)
+    return found if does.goto is None else found + _GOTO.pack(_GOTO_TABLE, 8, does.goto)
 
 
 def unpack_instructions(buf: bytes, pos: int, end: int) -> Does | None:
@@ -118,6 +133,17 @@ def _unpack_action(buf: bytes) -> Action | None:
         return ToController(max_length) if port_no == CONTROLLER else Output(port_no)
     if kind == _GROUP and length == 8:
         return ToGroup(_GROUP_ACTION.unpack(buf)[2])
-    if kind == _SET_FIELD and length == 16 and buf[4:8] == TUNNEL_ID.header:
-        return SetTunnelId(int.from_bytes(buf[8:], "big"))
+    if kind == _PUSH_VLAN and length == 8:
+        return PushVlan() if _VLAN_ACTION.unpack(buf)[2] == _TAG_TYPE else None
+    if kind == _POP_VLAN and length == 8:
+        return PopVlan()
+    if kind == _SET_FIELD and length == 16:
+        return _unpack_set_field(buf[4:8], buf[8:])
     return None
+
+
+def _unpack_set_field(header: bytes, value: bytes) -> Action | None:
+    if header == TUNNEL_ID.header:
+        return SetTunnelId(int.from_bytes(value, "big"))
+    vlan = VLAN_VID.unpack(value[:2]) if header == VLAN_VID.header else None
+    return SetVlan(vlan) if isinstance(vlan, int) and vlan != UNTAGGED else None

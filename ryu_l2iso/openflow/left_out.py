@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 
-from ryu_l2iso.openflow.plan import Key, key_of
+from ryu_l2iso.openflow.plan import Key
 from ryu_l2iso.pipelines.flow import Piece
 from ryu_l2iso.state.subjects import Subject
 
@@ -32,16 +32,16 @@ class LeftOut:
         self._until = 0.0
 
     def add(
-        self, sent: Mapping[Subject, Sequence[Piece]], refused: Mapping[Key, str], now: float
+        self, sent: Mapping[Subject, Sequence[Key]], refused: Mapping[Key, str], now: float
     ) -> bool:
         """Leave out the subjects of refused pieces; False if there are none: they were deletions.
 
-        ``sent`` is subject → pieces of what was refused, ``refused`` as `Refused.by_key`.
+        ``sent`` is subject → names of what was sent for it, ``refused`` as `Refused.by_key`.
         """
         found = {
             subject: refused[key]
-            for subject, pieces in sent.items()
-            for key in map(key_of, pieces)
+            for subject, keys in sent.items()
+            for key in keys
             if key in refused
         }
         if found and not self._out:

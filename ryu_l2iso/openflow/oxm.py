@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import itemgetter
 from struct import Struct
 from typing import Callable, NamedTuple, Union
 
 from ryu_l2iso.openflow.framing import WireError
-from ryu_l2iso.pipelines.flow import Match
+from ryu_l2iso.pipelines.flow import UNTAGGED, VLAN_PRESENT, Match
 
 _TLV = Struct("!HH")
-_VLAN_PRESENT = 0x1000
-"""OFPVID_PRESENT: the packet has a tag (7.2.3.7)."""
-
 Value = Union[int, str]
 
 
@@ -23,6 +21,7 @@ def _header(field: int, size: int) -> bytes:
 
 _ETH_DST = _header(3, 6)
 _ETH_DST_MASKED = _header(3, 0x100 | 12)
+_VLAN_VID = _header(6, 2)
 
 
 def _mac(text: str) -> bytes:
@@ -34,13 +33,21 @@ def _text(mac: bytes) -> str:
 
 
 def _pack_eth_dst(text: str) -> bytes:
+    if "/" not in text:
+        return _ETH_DST + _mac(text)
     value, _, mask = text.partition("/")
-    return _ETH_DST_MASKED + _mac(value) + _mac(mask) if mask else _ETH_DST + _mac(value)
+    return _ETH_DST_MASKED + _mac(value) + _mac(mask)
+
+
+def _pack_vlan_vid(vlan: int) -> bytes:
+    return _VLAN_VID + (0 if vlan == UNTAGGED else vlan | VLAN_PRESENT).to_bytes(2, "big")
 
 
 def _unpack_vlan_vid(value: bytes) -> int | None:
     number = int.from_bytes(value, "big")
-    return number - _VLAN_PRESENT if number & _VLAN_PRESENT else None
+    if number & VLAN_PRESENT:
+        return number - VLAN_PRESENT
+    return None if number else UNTAGGED
 
 
 class _Field(NamedTuple):
@@ -62,42 +69,39 @@ def _number(field: int, size: int) -> _Field:
 
 TUNNEL_ID = _number(38, 8)
 
-_IN_PORT, _ETH_SRC, _VLAN_VID = _header(0, 4), _header(4, 6), _header(6, 2)
+VLAN_VID = _Field(_VLAN_VID, _pack_vlan_vid, _unpack_vlan_vid)
+
+_IN_PORT, _ETH_SRC = _header(0, 4), _header(4, 6)
 _FIELDS = {
     "in_port": _number(0, 4),
-    "metadata": _number(2, 8),
-    "eth_dst": _Field(_ETH_DST, _pack_eth_dst, _text),
     "eth_src": _Field(_ETH_SRC, lambda text: _ETH_SRC + _mac(text), _text),
+    "eth_dst": _Field(_ETH_DST, _pack_eth_dst, _text),
     "eth_type": _number(5, 2),
-    "vlan_vid": _Field(
-        _VLAN_VID,
-        lambda vid: _VLAN_VID + (vid | _VLAN_PRESENT).to_bytes(2, "big"),
-        _unpack_vlan_vid,
-    ),
+    "vlan_vid": VLAN_VID,
     "ip_proto": _number(10, 1),
     "icmpv6_type": _number(29, 1),
     "tunnel_id": TUNNEL_ID,
+    "metadata": _number(2, 8),
 }
-"""Name in `Match` → field, in the order of the fields' numbers (7.2.3.7)."""
+"""Name in `Match` → field, in the order in which Open vSwitch tells of them: what is read back is
+then what was sent, byte for byte.  A field comes after those that it requires (7.2.3.6)."""
 
-_PACK = [(Match._fields.index(name), field.pack) for name, field in _FIELDS.items()]
+_PICK = itemgetter(*map(Match._fields.index, _FIELDS))
+_PACK = [field.pack for field in _FIELDS.values()]
+_FRAMES = [(_TLV.pack(1, length), bytes(-length % 8)) for length in range(256)]
+"""What stands before and after the fields of a match, by its length without padding."""
+
 _UNPACK: dict[bytes, tuple[str, Callable[[bytes], Value | None]]] = {
     field.header: (name, field.unpack) for name, field in _FIELDS.items()
 }
 _UNPACK[_ETH_DST_MASKED] = ("eth_dst", lambda value: f"{_text(value[:6])}/{_text(value[6:])}")
 
 
-def pack_match(match: Match | bytes) -> bytes:
-    """Return ``ofp_match`` (7.2.3.1), padded; bytes are its fields as they came."""
-    if isinstance(match, bytes):
-        oxm = match
-    else:
-        oxm = b""
-        for index, pack in _PACK:
-            if match[index] is not None:
-                oxm += pack(match[index])
-    length = 4 + len(oxm)
-    return _TLV.pack(1, length) + oxm + bytes(-length % 8)
+def pack_match(match: Match) -> bytes:
+    """Return ``ofp_match`` (7.2.3.1), padded."""
+    oxm = b"".join([pack(value) for pack, value in zip(_PACK, _PICK(match)) if value is not None])
+    head, padding = _FRAMES[4 + len(oxm)]
+    return head + oxm + padding
 
 
 def unpack_match(buf: bytes, pos: int, end: int) -> tuple[Match | bytes, int]:
@@ -112,11 +116,16 @@ def unpack_match(buf: bytes, pos: int, end: int) -> tuple[Match | bytes, int]:
 def in_port_of(buf: bytes, pos: int, end: int) -> tuple[int | None, int]:
     """Return the port in the match at ``pos``, None without one, and where the match ends.
 
-    Its other fields may be any, also none of ours.
+    Its other fields may be any, also none of ours; what comes after the port is not looked at.
     """
     oxm, after = _fields_at(buf, pos, end)
-    found = [int.from_bytes(value, "big") for header, value in _fields(oxm) if header == _IN_PORT]
-    return found[0] if found else None, after
+    if oxm[:4] == _IN_PORT and len(oxm) >= 8:
+        # It is the first that Open vSwitch tells of.
+        return int.from_bytes(oxm[4:8], "big"), after
+    for header, value in _fields(oxm):
+        if header == _IN_PORT:
+            return int.from_bytes(value, "big"), after
+    return None, after
 
 
 def _fields(oxm: bytes) -> Iterator[tuple[bytes, bytes]]:

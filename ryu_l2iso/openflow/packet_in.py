@@ -7,9 +7,10 @@ nothing grows with their number: what is too much is dropped.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Callable, NamedTuple
+from typing import Callable, NamedTuple
 
 from ryu_l2iso.framework import hub
+from ryu_l2iso.openflow.inspection import unpack_packet_in
 from ryu_l2iso.state.ports import PortId
 
 PER_PORT = 16
@@ -32,12 +33,12 @@ class PacketIn(NamedTuple):
     data: bytes
 
 
-def read_packet_in(msg: Any) -> PacketIn | None:
-    """Return what the framework's ``OFPPacketIn`` tells; None for one without port or header."""
-    port_no, data = msg.match.get("in_port"), bytes(msg.data or b"")
+def read_packet_in(dpid: int, message: bytes) -> PacketIn | None:
+    """Return what a packet-in of a switch tells; None for one without port or Ethernet header."""
+    port_no, cookie, data = unpack_packet_in(message)
     if port_no is None or len(data) < _ETHERNET_HEADER:
         return None
-    return PacketIn(PortId(msg.datapath.id, port_no), msg.cookie, data[6:12].hex(":"), data)
+    return PacketIn(PortId(dpid, port_no), cookie, data[6:12].hex(":"), data)
 
 
 class PacketIns:
@@ -50,9 +51,9 @@ class PacketIns:
         self._count = 0
         self._running = False
 
-    def received(self, msg: Any) -> None:
-        """Take a packet-in that the framework has got."""
-        packet = read_packet_in(msg)
+    def received(self, dpid: int, message: bytes) -> None:
+        """Take a packet-in of a switch; raises WireError for one that breaks the protocol."""
+        packet = read_packet_in(dpid, message)
         if packet is None:
             return
         if self._count >= IN_ALL or len(self._waiting.get(packet.port_id, ())) >= PER_PORT:

@@ -16,6 +16,8 @@ class Source(Protocol):
     cookie: int
     cookie_mask: int
     """A flow is ours if its cookie equals ``cookie`` in the bits of ``cookie_mask``."""
+    kinds: tuple[type, ...]
+    """The kinds of subjects for which a switch may have anything."""
 
     def subjects(self, dpid: int) -> Iterable[Subject]:
         """Return all subjects of a switch."""

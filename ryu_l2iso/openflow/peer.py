@@ -1,7 +1,7 @@
 """One connection of a switch: the socket that the framework's datapath reads from and sends by.
 
-It hands on whole messages, checked and made plain (see ``inspection``), takes the replies that
-only we read past the framework, and answers echo requests itself.
+It hands on whole messages, checked and made plain (see ``inspection``), takes what only we read,
+replies and packet-ins of our flows, past the framework, and answers echo requests itself.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import socket
 from collections.abc import Mapping
 from typing import Any, Callable
 
-from ryu_l2iso import tls
+from ryu_l2iso import tls, turns
 from ryu_l2iso.framework import hub
 from ryu_l2iso.openflow import inspection
 from ryu_l2iso.openflow.framing import HEADER_SIZE, MULTIPART_REPLY, WireError, message
@@ -33,6 +33,10 @@ _TURN = 0x4000
 _TURN_SHARE = 256
 """A message counts as this many bytes more than it has."""
 
+_TURN_OF_REPLIES = 0x20000
+"""The same of replies to what we asked: large turns, for which a connection waits in a row with
+all others.  What a switch says behind its own flows, an echo request above all, waits for them."""
+
 _MAX_WAITING = 256
 """Echo messages that may wait to be sent."""
 
@@ -44,8 +48,8 @@ _HELLO, _FEATURES, _PORTS, _READY = range(4)
 """What a connection waits for; nothing more once it is ready."""
 
 
-def _leave(_reply: bytes) -> None:
-    """Take a reply that nobody has asked for."""
+def _leave(_message: bytes) -> None:
+    """Take a message that nobody has asked for."""
 
 
 class Refused(WireError):
@@ -55,8 +59,9 @@ class Refused(WireError):
 class Peer:
     """A connection; ``claim`` is asked with a dpid before the framework hears of it.
 
-    ``claim`` may block, and raises Refused.  ``replies`` takes the bytes of each reply; it may
-    raise WireError.  ``address`` is the peer's; ``sock`` is green, TCP or TLS.
+    ``claim`` may block, and raises Refused.  ``replies`` takes the bytes of each reply, and
+    ``packet_ins`` those of each packet-in of one of our flows; both may raise WireError.
+    ``address`` is the peer's; ``sock`` is green, TCP or TLS.
     """
 
     def __init__(
@@ -73,6 +78,7 @@ class Peer:
         self.certificate: Mapping[str, Any] | None = None
         """What ``getpeercert`` gives of a TLS connection."""
         self.replies: Callable[[bytes], None] = _leave
+        self.packet_ins: Callable[[bytes], None] = _leave
         self._sock = sock
         self._claim = claim
         self._waits_for = _HELLO
@@ -211,7 +217,7 @@ class Peer:
             if len(buffer) >= length:
                 buf = bytes(buffer[:length])
                 del buffer[:length]
-                self._let_others_run(length)
+                self._let_others_run(header)
                 return header, buf
             data = self._receive()
             if not data:
@@ -232,9 +238,13 @@ class Peer:
         if self._waits_for == _HELLO and kind not in (inspection.HELLO, inspection.ERROR):
             raise WireError(f"a message of type {kind} before its HELLO")
 
-    def _let_others_run(self, length: int) -> None:
-        self._turn += length + _TURN_SHARE
-        if self._turn >= _TURN:
+    def _let_others_run(self, header: Header) -> None:
+        self._turn += header.length + _TURN_SHARE
+        if header.kind == MULTIPART_REPLY:
+            if self._turn >= _TURN_OF_REPLIES:
+                self._turn = 0
+                turns.FACTS.take()
+        elif self._turn >= _TURN:
             self._turn = 0
             hub.sleep(0)
 
@@ -298,7 +308,9 @@ class Peer:
         if kind in inspection.REPLIES:
             self.replies(buf)
         elif kind == inspection.PACKET_IN:
-            return inspection.plain_packet_in(buf)
+            if not inspection.is_ours(buf):
+                return inspection.plain_packet_in(buf)
+            self.packet_ins(buf)
         elif kind == inspection.PORT_STATUS:
             status = inspection.plain_port_status(buf)
             self._count(status)

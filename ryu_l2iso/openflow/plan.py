@@ -18,20 +18,15 @@ before; those of others are never deleted.  One of others that has an id of ours
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import NamedTuple, Union
+from itertools import chain
+from typing import Any, NamedTuple, Union
 
-from ryu_l2iso.openflow.wire import (
-    FlowKey,
-    InstalledFlow,
-    InstalledGroup,
-    InstalledMeter,
-    OpaqueFlow,
-    OpaqueMeter,
-)
-from ryu_l2iso.pipelines.flow import NORMAL, Flow, Group, Meter, Output, ToGroup
+from ryu_l2iso.openflow.flow_entry import pack_flow, unpack_does, unpack_flow
+from ryu_l2iso.openflow.wire import InstalledGroup, InstalledMeter
+from ryu_l2iso.pipelines.flow import NORMAL, Flow, Group, Meter, Output, Piece, ToGroup
 
 
 class MeterKey(NamedTuple):
@@ -40,79 +35,73 @@ class MeterKey(NamedTuple):
     meter_id: int
 
 
-Key = Union[FlowKey, int, MeterKey]
-"""What names a flow (``flow.id``), a group (its ``group_id``) or a meter."""
-
-Installed = Union[InstalledFlow, InstalledGroup, InstalledMeter]
-
-
-def key_of(piece: Installed) -> Key:
-    """Return what names a flow, a group or a meter on its switch."""
-    if isinstance(piece, (Flow, OpaqueFlow)):
-        return piece.id
-    if isinstance(piece, (Meter, OpaqueMeter)):
-        return MeterKey(piece.meter_id)
-    return piece.group_id
+Key = Union[bytes, int, MeterKey]
+"""What names a flow (the key of its `flow_entry`), a group (its ``group_id``) or a meter."""
 
 
 @dataclass
 class Contents:
     """What a switch holds or should hold.
 
-    ``flows`` is flow id → flow, ``groups`` is group id → group, ``meters`` likewise.
+    ``flows`` is key → body as in `flow_entry`, ``groups`` is group id → group, ``meters`` likewise.
     """
 
-    flows: dict[FlowKey, InstalledFlow] = field(default_factory=dict)
+    flows: dict[bytes, bytes] = field(default_factory=dict)
     groups: dict[int, InstalledGroup] = field(default_factory=dict)
     meters: dict[MeterKey, InstalledMeter] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, pieces: Iterable[Installed]) -> Contents:
+    def of(cls, pieces: Iterable[Piece]) -> Contents:
         """Return contents made of these flows, groups and meters."""
         contents = cls()
         for piece in pieces:
-            if isinstance(piece, (Flow, OpaqueFlow)):
-                contents.flows[piece.id] = piece
-            elif isinstance(piece, (Meter, OpaqueMeter)):
-                contents.meters[MeterKey(piece.meter_id)] = piece
-            else:
-                contents.groups[piece.group_id] = piece
+            contents.add(piece)
         return contents
 
+    def add(self, piece: Piece) -> Key:
+        """Add a flow, group or meter; return what names it."""
+        if isinstance(piece, Flow):
+            key, self.flows[key] = pack_flow(piece)
+            return key
+        if isinstance(piece, Meter):
+            meter_key = MeterKey(piece.meter_id)
+            self.meters[meter_key] = piece
+            return meter_key
+        self.groups[piece.group_id] = piece
+        return piece.group_id
+
+    def of_kind(self, key: Key) -> dict[Any, Any]:
+        """Return all that is of the kind that ``key`` names: flows, groups or meters."""
+        if isinstance(key, bytes):
+            return self.flows
+        return self.groups if isinstance(key, int) else self.meters
+
     def keys(self) -> Iterator[Key]:
-        """Yield what names each flow, each group and each meter."""
-        yield from self.flows
-        yield from self.groups
-        yield from self.meters
+        """Return what names each flow, each group and each meter."""
+        return chain(self.flows, self.groups, self.meters)
 
     def part(self, keys: Iterable[Key]) -> Contents:
         """Return those flows, groups and meters that are among ``keys``."""
         part = Contents()
         for key in keys:
-            if isinstance(key, int):
-                if key in self.groups:
-                    part.groups[key] = self.groups[key]
-            elif isinstance(key, MeterKey):
-                if key in self.meters:
-                    part.meters[key] = self.meters[key]
-            elif key in self.flows:
-                part.flows[key] = self.flows[key]
+            found = self.of_kind(key)
+            if key in found:
+                part.of_kind(key)[key] = found[key]
         return part
+
+    def discard(self, keys: Iterable[Key]) -> None:
+        """Remove those flows, groups and meters that are among ``keys``."""
+        for key in keys:
+            self.of_kind(key).pop(key, None)
 
     def apply(self, plan: Plan) -> None:
         """Change this picture of a switch into what it is after ``plan``."""
-        for group in plan.groups_to_add + plan.groups_to_modify:
-            self.groups[group.group_id] = group
-        for flow in plan.flows_to_delete:
-            self.flows.pop(flow.id, None)
-        for added in plan.flows_to_add:
-            self.flows[added.id] = added
-        for group_id in plan.groups_to_delete:
-            self.groups.pop(group_id, None)
-        for meter in plan.meters_to_add + plan.meters_to_modify:
+        for piece in (*plan.groups_to_add, *plan.groups_to_modify):
+            self.groups[piece.group_id] = piece
+        for meter in (*plan.meters_to_add, *plan.meters_to_modify):
             self.meters[MeterKey(meter.meter_id)] = meter
-        for key in plan.meters_to_delete:
-            self.meters.pop(key, None)
+        self.discard(plan.deletions())
+        self.flows.update(plan.flows_to_add)
 
 
 @dataclass(frozen=True)
@@ -129,8 +118,8 @@ class Plan:
     meters_to_modify: tuple[Meter, ...] = ()
     groups_to_add: tuple[Group, ...] = ()
     groups_to_modify: tuple[Group, ...] = ()
-    flows_to_delete: tuple[InstalledFlow, ...] = ()
-    flows_to_add: tuple[Flow, ...] = ()
+    flows_to_delete: Mapping[bytes, bytes] = field(default_factory=dict)
+    flows_to_add: Mapping[bytes, bytes] = field(default_factory=dict)
     groups_to_delete: tuple[int, ...] = ()
     meters_to_delete: tuple[MeterKey, ...] = ()
     held: int = 0
@@ -154,68 +143,86 @@ class Plan:
         """Return whether there is anything to send."""
         return bool(self.flow_mods or self.group_mods or self.meter_mods)
 
+    def additions(self) -> Iterator[Key]:
+        """Return what names each flow, group and meter that is added."""
+        meters = (MeterKey(meter.meter_id) for meter in self.meters_to_add)
+        return chain(self.flows_to_add, (group.group_id for group in self.groups_to_add), meters)
 
-def compare(
-    desired: Contents, installed: Contents, known: AbstractSet[Key], delete_strays: bool
-) -> Plan:
+    def deletions(self) -> Iterator[Key]:
+        """Return what names each flow, group and meter that is deleted."""
+        return chain(self.flows_to_delete, self.groups_to_delete, self.meters_to_delete)
+
+
+def compare(desired: Contents, installed: Contents, strays: AbstractSet[Key]) -> Plan:
     """Return the plan that turns ``installed`` into ``desired``.
 
-    ``installed`` holds our flows and the groups and meters of everybody; ``known`` is what was
-    desired before and may always be deleted, other flows only if ``delete_strays``.
+    ``installed`` holds our flows and the groups and meters of everybody.  Those that ``strays``
+    names nobody here has desired: a flow among them stays, unless it is desired now; a group or
+    meter does too, unless a flow of ours refers to it.
     """
-    unwanted = [flow for key, flow in installed.flows.items() if key not in desired.flows]
-    goes = [flow for flow in unwanted if delete_strays or flow.id in known]
-    gone = {flow.id for flow in goes}
-    stays = [flow for flow in unwanted if flow.id not in gone]
+    unwanted = installed.flows.keys() - desired.flows.keys()
+    goes, stays = unwanted - strays, unwanted & strays
 
     groups = [group for group in desired.groups.values() if isinstance(group, Group)]
     differing = [group for group in groups if installed.groups.get(group.group_id) != group]
     meters = [meter for meter in desired.meters.values() if isinstance(meter, Meter)]
     unequal = [m for m in meters if installed.meters.get(MeterKey(m.meter_id)) != m]
-    ours = referred(installed.flows.values()) | known
-    needed = referred([*stays, *desired.flows.values()]).union(desired.groups, desired.meters)
+    gone = _unused(desired, installed, strays, stays)
+    there = installed.flows
     return Plan(
         meters_to_add=tuple(m for m in unequal if MeterKey(m.meter_id) not in installed.meters),
         meters_to_modify=tuple(m for m in unequal if MeterKey(m.meter_id) in installed.meters),
         groups_to_add=tuple(g for g in differing if g.group_id not in installed.groups),
         groups_to_modify=tuple(g for g in differing if g.group_id in installed.groups),
-        flows_to_delete=tuple(goes),
-        flows_to_add=tuple(
-            flow
-            for key, flow in desired.flows.items()
-            if isinstance(flow, Flow) and installed.flows.get(key) != flow
-        ),
-        groups_to_delete=tuple(i for i in installed.groups if i in ours and i not in needed),
-        meters_to_delete=tuple(i for i in installed.meters if i in ours and i not in needed),
+        flows_to_delete={key: there[key] for key in sorted(goes)},
+        flows_to_add={k: body for k, body in desired.flows.items() if there.get(k) != body},
+        groups_to_delete=tuple(i for i in installed.groups if i in gone),
+        meters_to_delete=tuple(i for i in installed.meters if i in gone),
         held=len(stays),
     )
 
 
-def referred(flows: Iterable[InstalledFlow]) -> set[Key]:
-    """Return what names the groups and meters that these flows hand packets to."""
+def _unused(
+    desired: Contents,
+    installed: Contents,
+    strays: AbstractSet[Key],
+    stays: Iterable[bytes],
+) -> set[Key]:
+    """Return what names the groups and meters that are ours and that nothing needs any more."""
+    unwanted: set[Key] = {*installed.groups, *installed.meters}
+    unwanted.difference_update(desired.groups, desired.meters)
+    if not unwanted:
+        return unwanted
+    ours = (unwanted - strays) | (unwanted & referred(installed.flows.values()))
+    needed = referred([*(installed.flows[key] for key in stays), *desired.flows.values()])
+    return ours - needed
+
+
+def referred(bodies: Iterable[bytes]) -> set[Key]:
+    """Return what names the groups and meters that flows with these bodies hand packets to."""
     found: set[Key] = set()
-    for flow in flows:
-        if isinstance(flow, Flow):
-            found.update(a.group_id for a in flow.actions if isinstance(a, ToGroup))
-            if flow.meter is not None:
-                found.add(MeterKey(flow.meter))
+    for body in set(bodies):
+        does = unpack_does(body)
+        if does is not None:
+            found.update(a.group_id for a in does.actions if isinstance(a, ToGroup))
+            if does.meter is not None:
+                found.add(MeterKey(does.meter))
     return found
 
 
-def stale_flows(installed: Contents, ports: Container[int]) -> set[Key]:
-    """Return the names of the flows that name a port which is not among these.
+def is_stale(key: bytes, installed: Contents, ports: Container[int]) -> bool:
+    """Tell whether a flow names a port which is not among ``ports``.
 
     OVS gives the number of a port that is gone to the next one: such a flow is about a stranger
     then, or would be.
     """
-    return {
-        flow.id
-        for flow in installed.flows.values()
-        if isinstance(flow, Flow) and any(p not in ports for p in _named_ports(flow, installed))
-    }
+    return any(port not in ports for port in _named_ports(key, installed))
 
 
-def _named_ports(flow: Flow, installed: Contents) -> Iterator[int]:
+def _named_ports(key: bytes, installed: Contents) -> Iterator[int]:
+    flow = unpack_flow((key, installed.flows[key]))
+    if not isinstance(flow, Flow):
+        return
     if flow.match.in_port is not None:
         yield flow.match.in_port
     for action in flow.actions:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Any
 
+from ryu_l2iso import turns
 from ryu_l2iso.exceptions import L2IsoError, SwitchError
 from ryu_l2iso.framework import hub
-from ryu_l2iso.openflow.connection import Connection, Refused
+from ryu_l2iso.openflow.connection import Connection
 from ryu_l2iso.openflow.drift import Drift, log_taken
 from ryu_l2iso.openflow.left_out import LeftOut
 from ryu_l2iso.openflow.parties import Source, Watcher
-from ryu_l2iso.openflow.plan import Contents, Key, Plan, compare, key_of, stale_flows
-from ryu_l2iso.pipelines.flow import Piece
+from ryu_l2iso.openflow.parts import Refused
+from ryu_l2iso.openflow.picture import Desired, Picture
+from ryu_l2iso.openflow.plan import Contents, Key, MeterKey, Plan
 from ryu_l2iso.state.subjects import PortSubject, Subject
 
 LOG = logging.getLogger(__name__)
@@ -30,6 +32,9 @@ LONGEST_PAUSE = 30.0
 
 MOST_REFUSALS = 10
 """How often in a row a switch may refuse something before it is given pauses."""
+
+TURN = 1000
+"""Flows, groups and meters that are computed before other threads have their turn."""
 
 READ_EVERY = 5
 """Of so many checks of a switch all but one only count its flows, and one reads all it holds."""
@@ -52,11 +57,8 @@ class Counters:
 class Programmer:
     """Keeps one switch as its source wants it; ``start`` spawns the worker.
 
-    What is known and changes only here:
-    ``_installed``: what the switch holds, by its own account;
-    ``_keys``: subject → names of the pieces that were last confirmed for it;
-    ``_known``: the names of all that was ever desired and may still be on the switch;
-    ``_confirmed_by``: the connection by which ``_installed`` was confirmed, if it was.
+    What is known of the switch changes only here: ``_picture``, and ``_confirmed_by``, the
+    connection by which it was confirmed, if it was.
     """
 
     def __init__(
@@ -69,12 +71,10 @@ class Programmer:
         self._source = source
         self._timeout = timeout
         self._connection: Connection | None = None
-        self._installed = Contents()
+        self._picture = Picture()
         self._confirmed_by: Connection | None = None
-        self._keys: dict[Subject, frozenset[Key]] = {}
-        self._known: set[Key] = set()
         self._left_out = LeftOut(dpid)
-        self._sending: Mapping[Subject, Sequence[Piece]] = {}
+        self._sending: Mapping[Subject, Sequence[Key]] = {}
         self._check_due = False
         # Switches that connect together are not read together.
         self._checks = random.randrange(READ_EVERY)
@@ -177,8 +177,8 @@ class Programmer:
     def _work(self) -> None:
         while True:
             self._wake.wait(self._left_out.seconds(time.monotonic()))
-            # What was marked together by others in this turn of the hub goes in one bundle.
-            hub.sleep(0)
+            # What was marked until then goes in one bundle.
+            turns.WORK.take()
             self._wake.clear()
             pause = self.step()
             if pause:
@@ -210,16 +210,32 @@ class Programmer:
         return 0.0
 
     def _sync(self, connection: Connection) -> None:
+        """Compute what is due, read back what the switch holds if all is, send the difference."""
+        of_all, desired = self._full, Desired()
         self._busy = True
         try:
-            if self._full:
-                self._sync_all(connection)
-            else:
-                self._sync_dirty(connection)
+            if of_all:
+                self._full, self._dirty = False, set()
+                self._compute(desired, list(self._source.subjects(self._dpid)))
+                self._read(connection, desired)
+            self._complete(connection, desired)
+            plan = self._plan(desired, of_all)
+            self._send(connection, plan, desired)
+            self._log(connection, plan, desired, of_all)
+            self._picture.confirmed(plan, desired, of_all)
+            self._sending = {}
         finally:
             self._busy = False
         self._confirmed_by = connection
         self._left_out.confirmed()
+        self.counters.full_syncs += of_all
+        if self._held:
+            # A stray may be about any subject.
+            return
+        if of_all:
+            self._watcher.holds_only(self._dpid, desired.names.keys())
+        else:
+            self._watcher.holds(self._dpid, desired.names.keys(), desired.empty)
 
     def _check(self, connection: Connection) -> None:
         """Count the switch's flows; have all read if that differs, or it is time to."""
@@ -229,7 +245,7 @@ class Programmer:
         if self._checks % READ_EVERY:
             source = self._source
             count = connection.count_flows(source.cookie, source.cookie_mask, self._timeout)
-            if count == len(self._installed.flows):
+            if count == len(self._picture.installed.flows):
                 return
         self._request_full_sync()
 
@@ -266,33 +282,82 @@ class Programmer:
         self._failures = min(self._failures + 1, 16)
         return pause
 
-    def _sync_all(self, connection: Connection) -> None:
-        """Read back what the switch holds, compare all of it, send the difference."""
-        source = self._source
-        read = [
-            *connection.read_flows(source.cookie, source.cookie_mask, self._timeout),
-            *connection.read_groups(self._timeout),
-            *connection.read_meters(self._timeout),
-        ]
-        if connection is not self._connection:
-            raise SwitchError("the connection was replaced while it was read")
-        before, self._installed = self._installed, Contents.of(read)
+    def _compute(self, desired: Desired, subjects: Collection[Subject]) -> None:
+        """Add to ``desired`` what is wanted now for ``subjects``; others run meanwhile."""
+        since = 0
+        for subject in subjects:
+            pieces = self._source.desired(self._dpid, subject)
+            desired.put(subject, self._left_out.wanted(subject, pieces), bool(pieces))
+            since += 1 + len(pieces)
+            if since > TURN:
+                since = 0
+                turns.WORK.take()
+
+    def _read(self, connection: Connection, desired: Desired) -> None:
+        """Read back what the switch holds; note what has changed there by itself."""
+        source, expected = self._source, desired.contents
+        read = Contents(
+            connection.read_flows(source.cookie, source.cookie_mask, expected.flows, self._timeout),
+            {group.group_id: group for group in connection.read_groups(self._timeout)},
+            {MeterKey(meter.meter_id): meter for meter in connection.read_meters(self._timeout)},
+        )
+        turns.WORK.take()
+        self._check_current(connection)
         if self._confirmed_by is connection:
-            self._note(Drift.between(before, self._installed, self._known))
-        pieces, filled = self._desired(connection, lambda: source.subjects(self._dpid))
-        self._full = False
-        self._dirty.clear()
-        desired = Contents.of(piece for of_one in pieces.values() for piece in of_one)
-        known = self._known | stale_flows(self._installed, source.ports(self._dpid))
-        plan = compare(desired, self._installed, known, self._ovsdb_read)
+            self._note(Drift.between(self._picture.installed, read, self._picture.strays))
+        self._picture.read(read, expected)
+
+    def _complete(self, connection: Connection, desired: Desired) -> None:
+        """Have in ``desired`` what was marked until now as well.
+
+        Nothing is sent before the watcher has recorded it; what it waited for may have changed.
+        """
+        while True:
+            while self._dirty:
+                dirty, self._dirty = self._dirty, set()
+                # All of them first: a flow may have passed from one to another.
+                desired.forget(dirty)
+                self._compute(desired, dirty)
+            self._check_current(connection)
+            if not self._watcher.may_hold(self._dpid, desired.names.keys()):
+                return
+
+    def _check_current(self, connection: Connection) -> None:
+        if connection is not self._connection:
+            raise SwitchError("the connection was replaced meanwhile")
+
+    def _plan(self, desired: Desired, of_all: bool) -> Plan:
+        if not of_all:
+            return self._picture.plan_some(desired)
+        ports = self._source.ports(self._dpid)
+        plan = self._picture.plan_all(desired, self._ovsdb_read, ports)
         self._held = plan.held
-        changed = sum(flow.id in self._installed.flows for flow in plan.flows_to_add)
-        self._send(connection, plan, pieces)
-        self._known = set(desired.keys())
-        self._keys = _named(pieces)
-        if not plan.held:
-            self._watcher.holds_only(self._dpid, filled)
-        self.counters.full_syncs += 1
+        return plan
+
+    def _send(self, connection: Connection, plan: Plan, desired: Desired) -> None:
+        """Apply a plan; what it sends is known from before on, for it may arrive unconfirmed."""
+        self._sending = desired.names
+        log_taken(self._dpid, plan, self._picture.installed, self._picture.strays)
+        if not plan:
+            return
+        self.counters.bundles += bool(plan.flow_mods or plan.group_mods)
+        self.counters.flow_mods += plan.flow_mods
+        self.counters.group_mods += plan.group_mods
+        self.counters.meter_mods += plan.meter_mods
+        self._picture.send(plan)
+        try:
+            connection.apply(plan, self._timeout)
+        except Refused as error:
+            self._picture.refused(error.by_key())
+            raise
+
+    def _log(self, connection: Connection, plan: Plan, desired: Desired, of_all: bool) -> None:
+        if not of_all:
+            subjects = len(desired.names) + len(desired.empty)
+            text = "switch %016x: %d subjects: %d flow-mods, %d group-mods"
+            LOG.debug(text, self._dpid, subjects, plan.flow_mods, plan.group_mods)
+            return
+        changed = len(plan.flows_to_add.keys() & self._picture.installed.flows.keys())
         told, self._told = self._told, (connection, plan.held)
         LOG.log(
             logging.INFO if plan or told != self._told else logging.DEBUG,
@@ -304,79 +369,8 @@ class Programmer:
             plan.held,
         )
 
-    def _sync_dirty(self, connection: Connection) -> None:
-        """Compute the dirty subjects only, compare with what is installed for them, send."""
-        pieces, filled = self._desired(connection, lambda: self._dirty)
-        self._dirty.clear()
-        desired = Contents.of(piece for of_one in pieces.values() for piece in of_one)
-        before = {key for subject in pieces for key in self._keys.get(subject, ())}
-        installed = self._installed.part(before.union(desired.keys()))
-        plan = compare(desired, installed, self._known, False)
-        keys = _named(pieces)
-        self._send(connection, plan, pieces)
-        self._known -= before.difference(desired.keys())
-        self._keys.update(keys)
-        for subject in pieces.keys() - keys.keys():
-            self._keys.pop(subject, None)
-        if not self._held:
-            # A stray may be about any subject.
-            self._watcher.holds(self._dpid, filled, pieces.keys() - filled)
-        LOG.debug(
-            "switch %016x: %d subjects: %d flow-mods, %d group-mods",
-            self._dpid,
-            len(pieces),
-            plan.flow_mods,
-            plan.group_mods,
-        )
-
-    def _desired(
-        self, connection: Connection, subjects: Callable[[], Iterable[Subject]]
-    ) -> tuple[dict[Subject, Sequence[Piece]], set[Subject]]:
-        """Return subject → pieces to have, and the subjects for which any are wanted.
-
-        Nothing is sent before the watcher has recorded it; what it waited for may have changed.
-        """
-        while True:
-            wanted = {s: self._source.desired(self._dpid, s) for s in subjects()}
-            filled = {subject for subject, pieces in wanted.items() if pieces}
-            if not self._watcher.may_hold(self._dpid, filled):
-                return {s: self._left_out.wanted(s, of_one) for s, of_one in wanted.items()}, filled
-            if connection is not self._connection:
-                raise SwitchError("the connection was replaced meanwhile")
-
-    def _send(
-        self, connection: Connection, plan: Plan, pieces: Mapping[Subject, Sequence[Piece]]
-    ) -> None:
-        """Apply a plan; what it sends is known from before on, for it may arrive unconfirmed.
-
-        ``pieces`` is what is desired of the subjects that the plan is about.
-        """
-        self._sending = pieces
-        log_taken(self._dpid, plan, self._installed, self._known)
-        sent = {key_of(piece) for of_one in pieces.values() for piece in of_one} - self._known
-        self._known |= sent
-        if not plan:
-            return
-        self.counters.bundles += bool(plan.flow_mods or plan.group_mods)
-        self.counters.flow_mods += plan.flow_mods
-        self.counters.group_mods += plan.group_mods
-        self.counters.meter_mods += plan.meter_mods
-        try:
-            connection.apply(plan, self._timeout)
-        except Refused as error:
-            self._known -= sent.intersection(error.by_key())
-            raise
-        self._installed.apply(plan)
-
     def _note(self, drift: Drift) -> None:
         """Count and log what somebody else has changed, which the sync under way puts right."""
         if drift.count:
             self.counters.repairs += drift.count
             LOG.warning("switch %016x: changed by somebody else: %s", self._dpid, drift)
-
-
-def _named(
-    pieces: dict[Subject, Sequence[Piece]],
-) -> dict[Subject, frozenset[Key]]:
-    """Return the names of the pieces of each subject that has any."""
-    return {s: frozenset(map(key_of, of_one)) for s, of_one in pieces.items() if of_one}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import logging
 from collections import Counter
 from collections.abc import Iterable
@@ -23,6 +24,10 @@ PURPOSE = "OpenFlow server"
 
 MAX_UNIDENTIFIED = 256
 """Connections that may be in their handshake at a time; the oldest makes room for one more."""
+
+ACCEPTED_IN_A_TURN = 8
+"""Connections that are accepted before others have their turn; after a restart all switches call,
+while there is most to do, and a turn takes long."""
 
 TICKS = 6
 """How often a switch is asked for an echo within the time that it has to answer."""
@@ -76,14 +81,15 @@ class Server:
                 listener.close()
 
     def _accept(self, listener: Any, credentials: tls.Credentials | None) -> None:
-        while True:
+        for count in itertools.count(1):
             try:
                 sock, address = listener.accept()
             except OSError as error:
                 hub.sleep(self._pause_after(error))
                 continue
             self._admit(sock, address, credentials)
-            hub.sleep(0)
+            if count % ACCEPTED_IN_A_TURN == 0:
+                hub.sleep(0)
 
     def _pause_after(self, error: OSError) -> float:
         """Return for how many seconds not to accept; make room first where there is none."""

@@ -9,6 +9,14 @@ from collections.abc import Sequence
 from struct import Struct
 from typing import NamedTuple, Union
 
+from ryu_l2iso.openflow.flow_entry import (
+    BODY_HEAD,
+    COOKIE,
+    KEY_HEAD,
+    STATS_SIZE,
+    Entry,
+    cut,
+)
 from ryu_l2iso.openflow.framing import (
     HEADER_SIZE,
     MULTIPART_SIZE,
@@ -19,14 +27,9 @@ from ryu_l2iso.openflow.framing import (
     spans,
     unpack_header,
 )
-from ryu_l2iso.openflow.instructions import (
-    pack_instructions,
-    pack_output,
-    unpack_actions,
-    unpack_instructions,
-)
-from ryu_l2iso.openflow.oxm import pack_match, unpack_match
-from ryu_l2iso.pipelines.flow import Flow, Group, Match, Meter, Output
+from ryu_l2iso.openflow.instructions import pack_output, unpack_actions
+from ryu_l2iso.openflow.oxm import pack_match
+from ryu_l2iso.pipelines.flow import Group, Match, Meter, Output
 
 ERROR, FLOW_MOD, GROUP_MOD = 1, 14, 15
 MULTIPART_REQUEST, BARRIER_REQUEST, BARRIER_REPLY = 18, 20, 21
@@ -49,9 +52,8 @@ _ALL_TABLES = 0xFF
 
 _ERROR = Struct("!8xHH")
 _BUNDLE = Struct("!IHH")
-_FLOW_MOD = Struct("!QQBBHHHIIIHH")
+_FLOW_MOD = Struct("!8s8xsB4x2sIII4x")
 _FLOW_STATS_REQUEST = Struct("!HH4xB3xII4xQQ")
-_FLOW_STATS_ENTRY = Struct("!2xBx8xHHHHH2xQ16x")
 _AGGREGATE_REPLY = Struct("!16xI4x")
 _GROUP_MOD = Struct("!HBxI")
 _GROUP_ENTRY = Struct("!2xBxI")
@@ -61,26 +63,6 @@ _METER_CONFIG_REQUEST = Struct("!HH4xI4x")
 _METER_ENTRY = Struct("!2xHI")
 _DROP_BAND = Struct("!HHII4x")
 _DESC_REQUEST = Struct("!HH4x")
-
-FlowKey = tuple[int, int, Union[Match, bytes]]
-"""``(table, priority, match)``: what a switch tells flows apart by; equal to ``Flow.id``."""
-
-
-class OpaqueFlow(NamedTuple):
-    """A flow under our cookie that somebody gave a shape of his own; it can only be deleted.
-
-    ``match`` is the OXM fields as they came where even these are not ours.
-    """
-
-    table: int
-    priority: int
-    match: Match | bytes
-    cookie: int
-
-    @property
-    def id(self) -> FlowKey:
-        """Return what the switch knows this flow by."""
-        return (self.table, self.priority, self.match)
 
 
 class OpaqueGroup(NamedTuple):
@@ -110,7 +92,6 @@ class ErrorReply(NamedTuple):
     data: bytes
 
 
-InstalledFlow = Union[Flow, OpaqueFlow]
 InstalledGroup = Union[Group, OpaqueGroup]
 InstalledMeter = Union[Meter, OpaqueMeter]
 
@@ -118,21 +99,21 @@ InstalledMeter = Union[Meter, OpaqueMeter]
 # Packing
 
 
-def _pack_flow_mod(command: int, flow: InstalledFlow, instructions: bytes, xid: int) -> bytes:
-    fixed = _FLOW_MOD.pack(
-        flow.cookie, 0, flow.table, command, 0, 0, flow.priority, _ANY, _ANY, _ANY, 0, 0
-    )
-    return message(FLOW_MOD, xid, fixed + pack_match(flow.match) + instructions)
+def _pack_flow_mod(command: int, key: bytes, body: bytes, xid: int) -> bytes:
+    fixed = _FLOW_MOD.pack(body[COOKIE], key[:1], command, key[1:KEY_HEAD], _ANY, _ANY, _ANY)
+    return message(FLOW_MOD, xid, fixed + key[KEY_HEAD:] + body[BODY_HEAD:])
 
 
-def pack_flow_add(flow: Flow, xid: int) -> bytes:
-    """Return the flow-mod that installs ``flow`` over any flow of the same identity (7.3.4.1)."""
-    return _pack_flow_mod(_FLOW_ADD, flow, pack_instructions(flow), xid)
+def pack_flow_add(flow: Entry, xid: int) -> bytes:
+    """Return the flow-mod that installs ``flow`` over any flow of the same key (7.3.4.1)."""
+    key, body = flow
+    return _pack_flow_mod(_FLOW_ADD, key, body, xid)
 
 
-def pack_flow_delete_strict(flow: InstalledFlow, xid: int) -> bytes:
-    """Return the flow-mod that deletes just ``flow``, whatever its actions are by now."""
-    return _pack_flow_mod(_FLOW_DELETE_STRICT, flow, b"", xid)
+def pack_flow_delete_strict(flow: Entry, xid: int) -> bytes:
+    """Return the flow-mod that deletes just ``flow``, whatever it does by now."""
+    key, body = flow
+    return _pack_flow_mod(_FLOW_DELETE_STRICT, key, body[:BODY_HEAD], xid)
 
 
 def _pack_group_mod(command: int, group_id: int, ports: Sequence[int], xid: int) -> bytes:
@@ -236,11 +217,11 @@ def unpack_bundle_control(buf: bytes) -> BundleControl:
     return BundleControl(bundle_id, kind)
 
 
-def unpack_flow_stats(buf: bytes) -> tuple[list[InstalledFlow], bool]:
+def unpack_flow_stats(buf: bytes) -> tuple[list[Entry], bool]:
     """Return the flows of a flow-stats reply, and whether more replies follow (7.3.5.2)."""
     more = check_multipart(buf, _FLOW_STATS)
-    entries = spans(buf, MULTIPART_SIZE, len(buf), 0, _FLOW_STATS_ENTRY.size + 8)
-    return [_unpack_flow(buf, pos, end) for pos, end in entries], more
+    entries = spans(buf, MULTIPART_SIZE, len(buf), 0, STATS_SIZE + 8)
+    return [cut(buf, start, end) for start, end in entries], more
 
 
 def unpack_aggregate(buf: bytes) -> tuple[list[int], bool]:
@@ -263,16 +244,6 @@ def unpack_meter_config(buf: bytes) -> tuple[list[InstalledMeter], bool]:
     more = check_multipart(buf, _METER_CONFIG)
     entries = spans(buf, MULTIPART_SIZE, len(buf), 0, _METER_ENTRY.size)
     return [_unpack_meter(buf, pos, end) for pos, end in entries], more
-
-
-def _unpack_flow(buf: bytes, pos: int, end: int) -> InstalledFlow:
-    table, priority, idle, hard, flags, importance, cookie = _FLOW_STATS_ENTRY.unpack_from(buf, pos)
-    pos += _FLOW_STATS_ENTRY.size
-    match, pos = unpack_match(buf, pos, end)
-    does = unpack_instructions(buf, pos, end)
-    if isinstance(match, bytes) or does is None or idle or hard or flags or importance:
-        return OpaqueFlow(table, priority, match, cookie)
-    return Flow(table, priority, match, does.actions, does.goto, cookie, does.meter, does.metadata)
 
 
 def _unpack_group(buf: bytes, pos: int, end: int) -> InstalledGroup:

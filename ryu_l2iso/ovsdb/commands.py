@@ -9,65 +9,58 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from ryu_l2iso.exceptions import OVSDBError
-from ryu_l2iso.ovsdb.rows import MARK, MAX_BACKOFF_MS, OPENFLOW
+from ryu_l2iso.ovsdb.reader import column
+from ryu_l2iso.ovsdb.replica import Replica
+from ryu_l2iso.ovsdb.rows import MARK, MAX_BACKOFF_MS, OPENFLOW, InterfaceRow
 from ryu_l2iso.state.values import dpid_to_str
 
 
 class Edit:
     """A transaction in the making: the replica, the bridge's row and the new rows."""
 
-    def __init__(self, transaction: Any, tables: Any, bridge: Any) -> None:
+    def __init__(self, transaction: Any, replica: Replica, bridge: Any) -> None:
         self.bridge = bridge
         self._transaction = transaction
-        self._tables = tables
-        self._ports: dict[str, Any] | None = None
-        self._own: set[UUID] = set()
-        self._interfaces: set[str] | None = None
+        self._replica = replica
 
     def root(self) -> Any:
         """Return the one row of table Open_vSwitch."""
-        return next(iter(self._tables["Open_vSwitch"].rows.values()))
+        return next(iter(self._replica.tables["Open_vSwitch"].rows.values()))
 
     def insert(self, table: str) -> Any:
         """Return a new row; it is kept only if another row refers to it."""
-        return self._transaction.insert(self._tables[table])
+        return self._transaction.insert(self._replica.tables[table])
 
     def port(self, name: str) -> Any:
         """Return our Port of that name, None when there is none.
 
         Raises OVSDBError when the name is taken by a port that we did not create.
         """
-        port = self._find(name)
+        port = self._replica.find("Port", name)
         if port is None:
             return None
         if MARK not in port.external_ids:
             raise OVSDBError(f"port {name} exists and is not ours")
-        if port.uuid not in self._own:
+        if not self._is_own(port):
             raise OVSDBError(f"port {name} is on another bridge")
         return port
 
     def plugged_port(self, name: str, iface_id: str | None) -> Any | None:
         """Return the bridge's Port of that name if this is plugged there, else None."""
-        port = self._find(name)
-        if port is None or port.uuid not in self._own:
+        port = self._replica.find("Port", name)
+        if port is None or not self._is_own(port):
             return None
         plugged = [interface.external_ids.get("iface-id") for interface in port.interfaces]
         return port if plugged == [iface_id] else None
 
     def has_interface(self, name: str) -> bool:
         """Tell whether the server has an Interface of that name, as of another port or a bond."""
-        if self._interfaces is None:
-            self._interfaces = {i.name for i in self._tables["Interface"].rows.values()}
-        return name in self._interfaces
+        return self._replica.find("Interface", name) is not None
 
-    def _find(self, name: str) -> Any | None:
-        if self._ports is None:
-            self._ports = {p.name: p for p in self._tables["Port"].rows.values()}
-            self._own = {p.uuid for p in self.bridge.ports}
-        return self._ports.get(name)
+    def _is_own(self, port: Any) -> bool:
+        return port.uuid in column(self.bridge, "ports")
 
 
 def _assign(row: Any, column: str, value: Any) -> None:
@@ -119,10 +112,20 @@ class EnsureTunnelPort(Command):
     remote_ip: str
     remote_dpid: int
 
+    @property
+    def _options(self) -> dict[str, str]:
+        return {"local_ip": self.local_ip, "remote_ip": self.remote_ip, "key": "flow"}
+
+    def is_done(self, row: InterfaceRow) -> bool:
+        """Tell whether the port of that name, as it was read, is so already."""
+        mark = dpid_to_str(self.remote_dpid)
+        marks = row.external_ids.get(MARK), row.port_external_ids.get(MARK)
+        return row.type == self.type and row.options == self._options and marks == (mark, mark)
+
     def apply(self, edit: Edit) -> None:
         """Create the port, or correct ours."""
         port = edit.port(self.name)
-        options = {"local_ip": self.local_ip, "remote_ip": self.remote_ip, "key": "flow"}
+        options = self._options
         mark = dpid_to_str(self.remote_dpid)
         if port is None:
             self._create(edit, options, {MARK: mark})

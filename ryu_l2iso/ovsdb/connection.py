@@ -10,6 +10,7 @@ from typing import Any, Callable, Generic
 import eventlet
 import ovs.poller
 
+from ryu_l2iso import turns
 from ryu_l2iso.exceptions import OVSDBError
 from ryu_l2iso.ovsdb.commands import Command
 from ryu_l2iso.ovsdb.health import Health
@@ -81,6 +82,11 @@ class Connection(Generic[Key]):
         """The dpids of all bridges of the server as last read, None for one without (yet)."""
         return self._dpids
 
+    @property
+    def synced(self) -> bool:
+        """Tell whether the listener knows all that the server has, as far as anybody can tell."""
+        return not self._tell_synced
+
     def move(self, address: str) -> None:
         """Go on at another address; what is known is kept and compared with what is there."""
         if address != self._address:
@@ -148,7 +154,7 @@ class Connection(Generic[Key]):
                 else:
                     self._wait_for_sync(replica, poller)
                 if replica.has_more:
-                    eventlet.sleep(0)
+                    turns.FACTS.take()
                 else:
                     replica.wait(poller)
                     self._waker.block(poller)

@@ -23,7 +23,9 @@ ATTACHED_MAC = "attached-mac"
 def interface_fact(row: InterfaceRow) -> tuple[InterfaceFact, str]:
     """Return what a row says of a port, and why a value was left out that cannot be used, or ""."""
     tag = row.access_tag
-    fact = InterfaceFact(row.name, row.ofport, tag=tag if tag in VLAN_IDS else None)
+    # What is no integer would be compared with each of a range.
+    tag = tag if tag is not None and tag in VLAN_IDS else None
+    fact = InterfaceFact(row.name, row.ofport, tag=tag)
     try:
         if row.remote_dpid is not None:
             return replace(fact, tunnel_remote=parse_tunnel_addr(row.options.get("remote_ip"))), ""
@@ -40,8 +42,8 @@ class InterfaceFacts:
     """Reads rows as facts; what is wrong with a row is logged once, until that changes."""
 
     def __init__(self) -> None:
-        # (dpid, name of the interface) → what was logged of it
-        self._logged: dict[tuple[int, str], str] = {}
+        # dpid → name of the interface → what was logged of it
+        self._logged: dict[int, dict[str, str]] = {}
 
     def read(
         self, dpid: int, rows: Mapping[str, InterfaceRow | None]
@@ -49,11 +51,17 @@ class InterfaceFacts:
         """Return name → fact for rows of a switch by name; None for a row that is gone."""
         return {name: self._read_row(dpid, name, row) for name, row in rows.items()}
 
+    def forget(self, dpid: int) -> None:
+        """Forget what was logged of a switch."""
+        self._logged.pop(dpid, None)
+
     def _read_row(self, dpid: int, name: str, row: InterfaceRow | None) -> InterfaceFact | None:
         fact, fault = (None, "") if row is None else interface_fact(row)
-        logged = self._logged.pop((dpid, name), "")
+        logged = self._logged.setdefault(dpid, {})
+        if fault and fault != logged.get(name):
+            LOG.warning("switch %s: interface %s: %s", dpid_to_str(dpid), name, fault)
         if fault:
-            self._logged[dpid, name] = fault
-            if fault != logged:
-                LOG.warning("switch %s: interface %s: %s", dpid_to_str(dpid), name, fault)
+            logged[name] = fault
+        else:
+            logged.pop(name, None)
         return fact

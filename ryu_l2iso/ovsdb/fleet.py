@@ -43,6 +43,11 @@ class Fleet:
         except KeyError:
             raise OVSDBError(f"switch {dpid_to_str(dpid)} has no OVSDB address") from None
 
+    def is_synced(self, dpid: int) -> bool:
+        """Tell whether all that the switch's OVSDB has is known; not so without an address."""
+        connection = self._connections.get(dpid)
+        return connection is not None and connection.synced
+
     def close(self) -> None:
         """Close every connection."""
         for dpid in list(self._connections):

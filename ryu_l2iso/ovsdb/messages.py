@@ -36,7 +36,8 @@ _CHUNK = 0x10000
 _TURN = 0x20000
 """Bytes read at a time, and before other threads have their turn."""
 
-_OUTSIDE = re.compile(rb'["{}\[\]]')
+# Strings in a row that are here in full and have no escapes are passed over at once.
+_OUTSIDE = re.compile(rb'(?:"[^"\\]*"[^"{}\[\]]*){1,64}|["{}\[\]]')
 _INSIDE = re.compile(rb'["\\]')
 
 
@@ -101,6 +102,8 @@ class Messages:
                 self._seen = len(data)
                 return 0
             pos, mark = found.end(), found[0]
+            if len(mark) > 1:
+                continue
             if mark == b"\\" and pos == len(data):
                 self._seen = pos - 1
                 return 0

@@ -24,7 +24,7 @@ _troubles: dict[str, str] = {}
 def use_tls(credentials: tls.Credentials | None, plaintext: bool) -> None:
     """Set what ``ssl:`` addresses need, for the process.
 
-    With credentials ``tcp:`` addresses are taken only if ``plaintext``.
+    With credentials ``tcp:`` and ``unix:`` addresses are taken only if ``plaintext``.
     """
     global _credentials, _plaintext
     _credentials, _plaintext = credentials, plaintext or credentials is None
@@ -34,11 +34,11 @@ def stream_name(address: str, dpid: int | None) -> str:
     """Return how ``ovs`` is to connect to an OVSDB address.
 
     Raises OVSDBError for one that must not be used: ``ssl:`` without credentials, or without a
-    dpid to expect there, and ``tcp:`` where all has to go by TLS.
+    dpid to expect there, and others where all has to go by TLS.
     """
-    if address.startswith("tcp:") and not _plaintext:
-        raise OVSDBError(f"{address} is without TLS, and the option plaintext has no ovsdb")
     if not address.startswith("ssl:"):
+        if not _plaintext:
+            raise OVSDBError(f"{address} is without TLS, and the option plaintext has no ovsdb")
         return address
     if _credentials is None:
         raise OVSDBError(f"{address} needs ctl_privkey, ctl_cert and ca_certs")

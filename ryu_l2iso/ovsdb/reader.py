@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-import eventlet
-
+from ryu_l2iso import turns
 from ryu_l2iso.ovsdb.rows import MARK, BridgeRow, ControllerRow, InterfaceRow, str_to_dpid
 from ryu_l2iso.state.values import MAX_PORT_NO
 
@@ -18,62 +17,74 @@ Interfaces = dict[str, InterfaceRow]
 """Interface name → row."""
 
 
-def _first(values: Any) -> Any:
-    return values[0] if values else None
+# A row's attributes are its columns, but each look at one has the idl convert it there and back:
+# milliseconds for the ports of a large bridge, and there are as many looks as ports.  The functions
+# that follow read what is in the replica as it is.
 
 
-def _frozen(values: Mapping[str, str]) -> Mapping[str, str]:
-    return MappingProxyType(dict(values))
+def column(row: Any, name: str) -> list[Any]:
+    """Return the values in a column of a row as it is in the replica; UUIDs for references."""
+    return [atom.value for atom in row._data[name].values]
+
+
+def _first(row: Any, name: str) -> Any:
+    return next(iter(column(row, name)), None)
+
+
+def _map(row: Any, name: str) -> Mapping[str, str]:
+    pairs = row._data[name].values.items()
+    return MappingProxyType({key.value: value.value for key, value in pairs}) if pairs else _EMPTY
+
+
+_EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
 def _interface_row(port: Any, interface: Any) -> InterfaceRow:
-    ofport = _first(interface.ofport)
+    ofport = _first(interface, "ofport")
     return InterfaceRow(
-        name=interface.name,
+        name=_first(interface, "name"),
         ofport=ofport if ofport is not None and 0 <= ofport <= MAX_PORT_NO else None,
-        type=interface.type,
-        options=_frozen(interface.options),
-        external_ids=_frozen(interface.external_ids),
-        tag=_first(port.tag),
-        vlan_mode=_first(port.vlan_mode),
-        trunks=tuple(sorted(port.trunks)),
-        port_external_ids=_frozen(port.external_ids),
-        error=_first(interface.error) or "",
+        type=_first(interface, "type"),
+        options=_map(interface, "options"),
+        external_ids=_map(interface, "external_ids"),
+        tag=_first(port, "tag"),
+        vlan_mode=_first(port, "vlan_mode"),
+        trunks=tuple(sorted(column(port, "trunks"))),
+        port_external_ids=_map(port, "external_ids"),
+        error=_first(interface, "error") or "",
     )
 
 
-def _bridge_row(bridge: Any) -> BridgeRow:
+def _bridge_row(bridge: Any, tables: Mapping[str, Any]) -> BridgeRow:
+    rows = tables["Controller"].rows
     controllers = (
         ControllerRow(
-            c.target,
-            MARK in c.external_ids,
-            _first(c.connection_mode),
-            _first(c.max_backoff),
+            _first(rows[uuid], "target"),
+            MARK in _map(rows[uuid], "external_ids"),
+            _first(rows[uuid], "connection_mode"),
+            _first(rows[uuid], "max_backoff"),
         )
-        for c in bridge.controller
+        for uuid in column(bridge, "controller")
+        if uuid in rows
     )
     return BridgeRow(
-        name=bridge.name,
-        dpid=str_to_dpid(_first(bridge.datapath_id) or ""),
-        fail_mode=_first(bridge.fail_mode),
-        protocols=tuple(sorted(bridge.protocols)),
-        in_band_disabled=bridge.other_config.get("disable-in-band") == "true",
+        name=_first(bridge, "name"),
+        dpid=_dpid(bridge),
+        fail_mode=_first(bridge, "fail_mode"),
+        protocols=tuple(sorted(column(bridge, "protocols"))),
+        in_band_disabled=_map(bridge, "other_config").get("disable-in-band") == "true",
         controllers=tuple(sorted(controllers, key=lambda c: c.target)),
     )
 
 
-def _in_turns(ports: Iterable[Any]) -> Iterator[Any]:
-    """Yield ports, and let others run now and then: a node may have thousands."""
-    for count, port in enumerate(ports, 1):
-        if count % PORTS_IN_A_TURN == 0:
-            eventlet.sleep(0)
-        yield port
+def _dpid(bridge: Any) -> int | None:
+    return str_to_dpid(_first(bridge, "datapath_id") or "")
 
 
 def bridge_dpids(tables: Mapping[str, Any]) -> frozenset[int | None]:
     """Return the dpids of all bridges; None is among them while one has not been written."""
     rows = tables["Bridge"].rows.values()
-    return frozenset(str_to_dpid(_first(row.datapath_id) or "") for row in rows)
+    return frozenset(map(_dpid, rows))
 
 
 class BridgeReader:
@@ -105,11 +116,11 @@ class BridgeReader:
         """
         without_dpid = None
         for row in tables["Bridge"].rows.values():
-            dpid = str_to_dpid(_first(row.datapath_id) or "")
-            if self._bridge in (row.name, dpid):
-                self._name = row.name
+            name, dpid = _first(row, "name"), _dpid(row)
+            if self._bridge in (name, dpid):
+                self._name = name
                 return row
-            if dpid is None and row.name == self._name:
+            if dpid is None and name == self._name:
                 without_dpid = row
         return without_dpid
 
@@ -118,17 +129,25 @@ class BridgeReader:
         bridge = self.find(tables)
         if bridge is None:
             return None, {}
-        self._ports = {port.uuid: self._rows_of(port) for port in _in_turns(bridge.ports)}
-        return _bridge_row(bridge), {r.name: r for rows in self._ports.values() for r in rows}
+        ports, unread = {}, 0
+        for uuid in column(bridge, "ports"):
+            known = self._ports.get(uuid)
+            if known is None:
+                unread += 1
+                if unread % PORTS_IN_A_TURN == 0:
+                    turns.FACTS.take()
+                known = self._rows_of(uuid, tables)
+            ports[uuid] = known
+        self._ports = ports
+        return _bridge_row(bridge, tables), {r.name: r for rows in ports.values() for r in rows}
 
-    def _rows_of(self, port: Any) -> tuple[InterfaceRow, ...]:
-        known = self._ports.get(port.uuid)
-        if known is not None:
-            return known
-        interfaces = port.interfaces
-        for interface in interfaces:
-            self._port_of[interface.uuid] = port.uuid
-        return tuple(_interface_row(port, interface) for interface in interfaces)
+    def _rows_of(self, uuid: UUID, tables: Mapping[str, Any]) -> tuple[InterfaceRow, ...]:
+        port, interfaces = tables["Port"].rows.get(uuid), tables["Interface"].rows
+        if port is None:
+            return ()
+        own = column(port, "interfaces")
+        self._port_of.update(dict.fromkeys(own, uuid))
+        return tuple(_interface_row(port, interfaces[one]) for one in own if one in interfaces)
 
 
 def difference(old: Interfaces, new: Interfaces) -> dict[str, InterfaceRow | None]:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import socket
 from typing import Any
+from uuid import UUID
 
-import eventlet
 import ovs.db.error
 import ovs.jsonrpc
 import ovs.poller
-from ovs.db.idl import Idl
+from ovs.db.idl import ROW_CREATE, Idl
 
+from ryu_l2iso import turns
 from ryu_l2iso.exceptions import OVSDBError
 from ryu_l2iso.ovsdb import messages
 from ryu_l2iso.ovsdb.node_stream import forget, stream_name, trouble
-from ryu_l2iso.ovsdb.reader import BridgeReader
+from ryu_l2iso.ovsdb.reader import BridgeReader, column
 from ryu_l2iso.ovsdb.schema import schema_helper
 
 MAX_ROWS = 20_000
@@ -41,6 +42,8 @@ class Replica(Idl):  # type: ignore[misc]
         super().__init__(self._stream, schema_helper())
         self._reader = reader
         self._rows_taken = 0
+        # Table → name → UUID; that of a row that is gone may still be there
+        self._named: dict[str, dict[str, UUID]] = {"Port": {}, "Interface": {}}
         backoff = (int(MIN_BACKOFF * 1000), int(max_backoff * 1000))
         self._session.reconnect.set_backoff(*backoff)
 
@@ -53,9 +56,9 @@ class Replica(Idl):  # type: ignore[misc]
 
     def cooperative_yield(self) -> None:
         """Let others run; called for each row of an update."""
-        self._rows_taken += 1
         if self._rows_taken % ROWS_IN_A_TURN == 0:
-            eventlet.sleep(0)
+            turns.FACTS.take()
+        self._rows_taken += 1
 
     def _Idl__do_parse_update(self, *args: Any, **kwargs: Any) -> None:
         """Raise OVSDBError for a broken update, after which nothing known is certain.
@@ -67,6 +70,12 @@ class Replica(Idl):  # type: ignore[misc]
         except ovs.db.error.Error as error:
             raise OVSDBError(f"OVSDB server {self._stream} has sent {error}") from error
 
+    def close(self) -> None:
+        """End the connection, and take rows and replica apart: they refer to each other."""
+        super().close()
+        for table in self.tables.values():
+            table.rows.clear()
+
     @property
     def has_more(self) -> bool:
         """Tell whether ``run()`` has left something that has come."""
@@ -74,7 +83,15 @@ class Replica(Idl):  # type: ignore[misc]
 
     def notify(self, event: str, row: Any, updates: Any = None) -> None:
         """Pass on that a row changed; called by ``run()``."""
-        self._reader.row_changed(row._table.name, row.uuid)
+        table = row._table.name
+        if event == ROW_CREATE and table in self._named:
+            self._named[table][column(row, "name")[0]] = row.uuid
+        self._reader.row_changed(table, row.uuid)
+
+    def find(self, table: str, name: str) -> Any | None:
+        """Return the row of a Port or an Interface by its name, which no other has, or None."""
+        uuid = self._named[table].get(name)
+        return None if uuid is None else self.tables[table].rows.get(uuid)
 
     @property
     def connected(self) -> bool:

@@ -36,7 +36,8 @@ class InterfaceRow:
     """One Interface of the bridge, with what its Port says.
 
     ``ofport`` is the OpenFlow port number, None while there is none (``error`` may say why);
-    ``tag``, ``vlan_mode``, ``trunks`` and ``port_external_ids`` are the Port's.
+    ``tag``, ``vlan_mode``, ``trunks`` and ``port_external_ids`` are the Port's.  ``remote_dpid``
+    follows from them: which switch this tunnel port of ours leads to; None for all other ports.
     """
 
     name: str
@@ -49,6 +50,11 @@ class InterfaceRow:
     trunks: tuple[int, ...] = ()
     port_external_ids: Mapping[str, str] = field(default_factory=_nothing)
     error: str = ""
+    remote_dpid: int | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        mark = self.port_external_ids.get(MARK)
+        object.__setattr__(self, "remote_dpid", None if mark is None else str_to_dpid(mark))
 
     @property
     def access_tag(self) -> int | None:
@@ -58,11 +64,6 @@ class InterfaceRow:
         (ovs-vswitchd.conf.db(5), Port, "VLAN Configuration").
         """
         return self.tag if self.vlan_mode in (None, "access") and not self.trunks else None
-
-    @property
-    def remote_dpid(self) -> int | None:
-        """Return which switch this tunnel port of ours leads to; None for all other ports."""
-        return str_to_dpid(self.port_external_ids.get(MARK, ""))
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import eventlet.event
-from ovs.db.idl import Idl, Transaction
+from ovs.db.idl import Transaction
 
 from ryu_l2iso.exceptions import OVSDBError
 from ryu_l2iso.ovsdb.commands import Command, Edit
+from ryu_l2iso.ovsdb.replica import Replica
 
 LOG = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ class Transactions:
             self._waiting.appendleft(self._sent[0])
             self._sent = None
 
-    def step(self, idl: Idl, bridge: Any, missing: str) -> None:
+    def step(self, idl: Replica, bridge: Any, missing: str) -> None:
         """Do all that can be done now, after ``idl.run()``.
 
         ``bridge`` is its row; when that is None every request fails with the text ``missing``.
@@ -97,9 +98,9 @@ class Transactions:
                 self._look_at_sent(idl)
         self._look_at_applying(idl)
 
-    def _commit(self, request: Request, idl: Idl, bridge: Any) -> None:
+    def _commit(self, request: Request, idl: Replica, bridge: Any) -> None:
         transaction = Transaction(idl)
-        edit = Edit(transaction, idl.tables, bridge)
+        edit = Edit(transaction, idl, bridge)
         try:
             for command in request.commands:
                 command.apply(edit)
@@ -114,7 +115,7 @@ class Transactions:
         self._sent = (request, transaction, idl.change_seqno)
         transaction.commit()
 
-    def _look_at_sent(self, idl: Idl) -> None:
+    def _look_at_sent(self, idl: Replica) -> None:
         if self._sent is None:
             return
         request, transaction, seqno = self._sent
@@ -131,7 +132,7 @@ class Transactions:
         elif request.over:
             self._sent = None
 
-    def _committed(self, request: Request, transaction: Any, status: str, idl: Idl) -> None:
+    def _committed(self, request: Request, transaction: Any, status: str, idl: Replica) -> None:
         if not request.vswitchd:
             request.finish()
             return
@@ -142,7 +143,7 @@ class Transactions:
             wanted = _root(idl).next_cfg
         self._applying.append((request, wanted))
 
-    def _look_at_applying(self, idl: Idl) -> None:
+    def _look_at_applying(self, idl: Replica) -> None:
         if not self._applying:
             return
         current = _root(idl).cur_cfg
@@ -152,5 +153,5 @@ class Transactions:
         self._applying = [(r, w) for r, w in self._applying if not r.over]
 
 
-def _root(idl: Idl) -> Any:
+def _root(idl: Replica) -> Any:
     return next(iter(idl.tables["Open_vSwitch"].rows.values()))

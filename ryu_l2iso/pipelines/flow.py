@@ -7,7 +7,6 @@ A flow is compared, hashed and printed; nothing in it knows a socket.  ``str(flo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Union
 
 MULTICAST = "01:00:00:00:00:00/01:00:00:00:00:00"
@@ -22,6 +21,12 @@ CONTROLLER = 0xFFFFFFFD
 ARP, RARP, IPV6 = 0x0806, 0x8035, 0x86DD
 ICMPV6 = 58
 """Values of ``eth_type`` and ``ip_proto``."""
+
+VLAN_PRESENT = 0x1000
+"""OFPVID_PRESENT: the packet has a tag; on the wire a bit of ``vlan_vid`` (7.2.3.7)."""
+
+UNTAGGED = -1
+"""As the ``vlan_vid`` of a `Match`: the packet has no tag (OFPVID_NONE)."""
 
 _PROTOCOLS: dict[tuple[int, int | None], str] = {
     (ARP, None): "arp",
@@ -38,7 +43,7 @@ class Match(NamedTuple):
     """What a packet must carry; ``None`` matches anything.
 
     MACs are ``xx:xx:xx:xx:xx:xx`` in lower case; ``eth_dst`` may be ``value/mask``.
-    ``vlan_vid`` is that of the packet's tag.  ``ip_proto`` needs an ``eth_type`` and
+    ``vlan_vid`` is that of the packet's tag, or `UNTAGGED`.  ``ip_proto`` needs an ``eth_type`` and
     ``icmpv6_type`` an ``ip_proto`` (OpenFlow 1.4, 7.2.3.6, prerequisites).
     The fields stand in the order in which ``ovs-ofctl`` prints them.
     """
@@ -63,7 +68,9 @@ class Match(NamedTuple):
             parts.append(f"metadata=0x{self.metadata:x}")
         if self.in_port is not None:
             parts.append(f"in_port={self.in_port}")
-        if self.vlan_vid is not None:
+        if self.vlan_vid == UNTAGGED:
+            parts.append("vlan_tci=0x0000/0x1fff")
+        elif self.vlan_vid is not None:
             parts.append(f"dl_vlan={self.vlan_vid}")
         if self.eth_src is not None:
             parts.append(f"dl_src={self.eth_src}")
@@ -78,55 +85,79 @@ class Match(NamedTuple):
         return frozenset(n for n, v in zip(self._fields, self) if v is not None)
 
 
-@dataclass(frozen=True)
-class SetTunnelId:
+# Actions are tuples, which are quick to make, hash and compare; by ``kind`` those of two kinds
+# differ though their numbers are the same.
+
+
+class SetTunnelId(NamedTuple):
     """Set the tunnel key that the packet leaves with."""
 
     tunnel_id: int
+    kind: str = "set_field"
 
     def __str__(self) -> str:
         return f"set_field:0x{self.tunnel_id:x}->tun_id"
 
 
-@dataclass(frozen=True)
-class Output:
+class Output(NamedTuple):
     """Send the packet out of a port; OVS never sends it back where it came in."""
 
     port_no: int
+    kind: str = "output"
 
     def __str__(self) -> str:
         return "NORMAL" if self.port_no == NORMAL else f"output:{self.port_no}"
 
 
-@dataclass(frozen=True)
-class ToController:
+class ToController(NamedTuple):
     """Send the first ``length`` bytes of the packet to the controller, as a packet-in."""
 
     length: int = 128
+    kind: str = "controller"
 
     def __str__(self) -> str:
         return f"CONTROLLER:{self.length}"
 
 
-@dataclass(frozen=True)
-class ToGroup:
+class ToGroup(NamedTuple):
     """Hand the packet to a group."""
 
     group_id: int
+    kind: str = "group"
 
     def __str__(self) -> str:
         return f"group:{self.group_id}"
 
 
-Action = Union[SetTunnelId, Output, ToController, ToGroup]
+class PushVlan(NamedTuple):
+    """Give the packet a tag (IEEE 802.1Q)."""
+
+    kind: str = "push_vlan"
+
+    def __str__(self) -> str:
+        return "push_vlan:0x8100"
 
 
-class FlowId(NamedTuple):
-    """What a switch tells flows apart by (OpenFlow 1.4, 6.4)."""
+class SetVlan(NamedTuple):
+    """Set the VLAN ID of the packet's tag."""
 
-    table: int
-    priority: int
-    match: Match
+    vlan: int
+    kind: str = "set_vlan"
+
+    def __str__(self) -> str:
+        return f"set_field:{self.vlan | VLAN_PRESENT}->vlan_vid"
+
+
+class PopVlan(NamedTuple):
+    """Take the packet's tag away."""
+
+    kind: str = "pop_vlan"
+
+    def __str__(self) -> str:
+        return "pop_vlan"
+
+
+Action = Union[SetTunnelId, Output, ToController, ToGroup, PushVlan, SetVlan, PopVlan]
 
 
 class Flow(NamedTuple):
@@ -144,11 +175,6 @@ class Flow(NamedTuple):
     cookie: int
     meter: int | None = None
     metadata: int | None = None
-
-    @property
-    def id(self) -> FlowId:
-        """Return what the switch knows this flow by."""
-        return FlowId(self.table, self.priority, self.match)
 
     def __str__(self) -> str:
         table = "" if self.table == 0 else f"table={self.table}, "

@@ -8,7 +8,7 @@ what they match, and add it to docs/pipeline-gre.rst (a test compares the two).
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from ryu_l2iso.pipelines.flow import (
     MULTICAST,
@@ -25,6 +25,7 @@ from ryu_l2iso.pipelines.subjects import SubjectPipeline
 from ryu_l2iso.pipelines.table import Pipeline, Table
 from ryu_l2iso.pipelines.waiting import Rank, waiting_pieces
 from ryu_l2iso.state.ports import PortId, TunnelPort, VMPort, is_complete
+from ryu_l2iso.state.subjects import PeerSubject
 
 # Packets pass the tables in this order.  Numbers stand here and nowhere else.
 
@@ -93,6 +94,8 @@ def local_group_id(key: int) -> int:
 class GrePipeline(SubjectPipeline):
     """The desired flows and groups of any switch, cut into subjects."""
 
+    kinds = (*SubjectPipeline.kinds, PeerSubject)
+
     def _switch_pieces(self, dpid: int) -> Sequence[Piece]:
         return _miss_flows()
 
@@ -112,14 +115,21 @@ class GrePipeline(SubjectPipeline):
         key = self._state.networks.key_in_force(network_id)
         if dpid not in members or key is None:
             return []
-        remotes = sorted(set(members) - {dpid})
-        incoming = [p for remote in remotes for p in topology.tunnels_to(dpid, remote)]
         return [
-            *(_from_tunnel_flow(port_no, key) for port_no in incoming),
-            *_tunnel_flood(key, self._tunnels(dpid, remotes)),
+            *_tunnel_flood(key, topology.tunnels(dpid, members)),
             _not_remote_flow(key),
             *_local_flood(key, topology.active_members(network_id, dpid)),
             _unknown_destination_flow(key),
+        ]
+
+    def _peer_pieces(self, dpid: int, network_id: str, remote_dpid: int) -> Sequence[Flow]:
+        topology = self._state.topology
+        members = topology.members(network_id)
+        key = self._state.networks.key_in_force(network_id)
+        if dpid not in members or remote_dpid not in members or key is None:
+            return []
+        return [
+            _from_tunnel_flow(port_no, key) for port_no in topology.tunnels_to(dpid, remote_dpid)
         ]
 
     def _mac_pieces(self, dpid: int, network_id: str, mac: str) -> Sequence[Flow]:
@@ -129,18 +139,13 @@ class GrePipeline(SubjectPipeline):
             return []
         locations = sorted(topology.locations(network_id, mac))
         local = [i.port_no for i in locations if i.dpid == dpid and topology.is_active(i)]
-        tunnels = self._tunnels(dpid, sorted({at for at, _ in locations} - {dpid}))
+        tunnels = topology.tunnels(dpid, {at for at, _ in locations})
         flows = []
         if tunnels:
             flows.append(_to_remote_mac_flow(key, mac, tunnels, also_local=bool(local)))
         if local:
             flows.append(_to_local_mac_flow(key, mac, local))
         return flows
-
-    def _tunnels(self, dpid: int, remotes: Iterable[int]) -> list[int]:
-        """Return the ports by which a switch sends to others, as far as they exist."""
-        found = (self._state.topology.tunnel_to(dpid, remote) for remote in remotes)
-        return [port_no for port_no in found if port_no is not None]
 
 
 def _miss_flows() -> list[Flow]:

@@ -8,6 +8,7 @@ what they match, and add it to docs/pipeline-mac.rst (a test compares the two).
 from __future__ import annotations
 
 import enum
+import functools
 import hashlib
 from collections.abc import Sequence
 
@@ -86,6 +87,7 @@ EXTERNAL_GROUP = 1
 """Id of the group of all external ports of a switch."""
 
 
+@functools.lru_cache(maxsize=4096)
 def network_metadata(network_id: str) -> int:
     """Return the metadata of a network: 63 bits of a hash, so that it needs no memory.
 
@@ -156,9 +158,10 @@ class MacPipeline(SubjectPipeline):
             return []
         metadata = network_metadata(network_id)
         locations = sorted(topology.locations(network_id, mac))
-        local = [i.port_no for i in locations if i.dpid == dpid and topology.is_active(i)]
+        here = [port_id for port_id in locations if port_id.dpid == dpid]
+        local = [port_id.port_no for port_id in here if topology.is_active(port_id)]
         flows = [_from_vm_flow(metadata, port_no, mac) for port_no in local]
-        if any(port_id.dpid != dpid for port_id in locations):
+        if len(here) < len(locations):
             flows.append(_from_outside_flow(metadata, mac))
             flows.append(_to_mac_flow(metadata, mac, local, [ToGroup(EXTERNAL_GROUP)]))
         elif local:
@@ -197,7 +200,7 @@ def _to_mac_flow(
     metadata: int, mac: str, ports: Sequence[int], outside: Sequence[Action] = ()
 ) -> Flow:
     match = Match(metadata=metadata, eth_dst=mac)
-    actions: list[Action] = [*(Output(port_no) for port_no in ports), *outside]
+    actions: list[Action] = [*map(Output, ports), *outside]
     return PIPELINE.flow(DESTINATION, EXACT, match, Reason.TO_MAC, actions)
 
 

@@ -12,6 +12,7 @@ from ryu_l2iso.state.state import State
 from ryu_l2iso.state.subjects import (
     MacSubject,
     NetworkSubject,
+    PeerSubject,
     PortSubject,
     Subject,
     SwitchSubject,
@@ -23,6 +24,8 @@ class SubjectPipeline(abc.ABC):
 
     cookie = COOKIE_MAGIC
     cookie_mask = COOKIE_MAGIC_MASK
+    kinds: tuple[type, ...] = (SwitchSubject, PortSubject, NetworkSubject, MacSubject)
+    """The kinds of subjects for which a switch may have anything."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -33,7 +36,8 @@ class SubjectPipeline(abc.ABC):
         for port in self._state.ports.on(dpid):
             yield PortSubject(port.port_no)
         for network_id in self._state.topology.networks_on(dpid):
-            yield from self._state.topology.network_subjects(network_id)
+            found = self._state.topology.subjects_of(dpid, network_id)
+            yield from (subject for subject in found if isinstance(subject, self.kinds))
 
     def ports(self, dpid: int) -> Container[int]:
         """Return the numbers of the ports that a switch has had for as long as its flows."""
@@ -41,12 +45,15 @@ class SubjectPipeline(abc.ABC):
 
     def desired(self, dpid: int, subject: Subject) -> Sequence[Piece]:
         """Return what a switch should hold for a subject; nothing for one that it has not."""
+        if isinstance(subject, MacSubject):
+            # Most are.
+            return self._mac_pieces(dpid, subject.network_id, subject.mac)
         if isinstance(subject, PortSubject):
             return self._port_pieces(PortId(dpid, subject.port_no))
         if isinstance(subject, NetworkSubject):
             return self._network_pieces(dpid, subject.network_id)
-        if isinstance(subject, MacSubject):
-            return self._mac_pieces(dpid, subject.network_id, subject.mac)
+        if isinstance(subject, PeerSubject):
+            return self._peer_pieces(dpid, subject.network_id, subject.remote_dpid)
         return self._switch_pieces(dpid)
 
     @abc.abstractmethod
@@ -59,6 +66,10 @@ class SubjectPipeline(abc.ABC):
 
     def _network_pieces(self, dpid: int, network_id: str) -> Sequence[Piece]:
         """Return what a switch has for a network as a whole."""
+        return []
+
+    def _peer_pieces(self, dpid: int, network_id: str, remote_dpid: int) -> Sequence[Piece]:
+        """Return what a switch has to get packets of a network from another switch."""
         return []
 
     def _mac_pieces(self, dpid: int, network_id: str, mac: str) -> Sequence[Piece]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
+from typing import Callable
 
 from ryu_l2iso.pipelines.flow import Action, Flow, Match
 
@@ -37,6 +39,15 @@ class Table:
     miss: str
 
 
+def _uses_others(fields: frozenset[str]) -> Callable[[Match], bool]:
+    """Return a function that tells whether a match uses any field but these."""
+    others = [index for index, name in enumerate(Match._fields) if name not in fields]
+    # A getter returns a tuple from two items on: these two are there in any case.
+    beyond = range(len(Match._fields), len(Match._fields) + 2)
+    pick, unused = itemgetter(*others, *beyond), (None,) * (len(others) + 2)
+    return lambda match: pick((*match, None, None)) != unused
+
+
 class Pipeline:
     """The tables of one isolation, in packet order, and the cookies of its flows.
 
@@ -52,6 +63,7 @@ class Pipeline:
         self.cookie = COOKIE_MAGIC | app << 32
         self.cookie_mask = COOKIE_MAGIC_MASK | 0xFFFF << 32
         self._by_name = {table.name: table for table in tables}
+        self._uses_others = {table.number: _uses_others(table.matches) for table in tables}
         if len(self._by_name) < len(tables) or len({t.number for t in tables}) < len(tables):
             raise PipelineError("two tables have one name or one number")
         for table in tables:
@@ -82,7 +94,7 @@ class Pipeline:
         metadata: int | None = None,
     ) -> Flow:
         """Return a flow; raises PipelineError when its table did not declare what it does."""
-        if not match.fields() <= table.matches:
+        if self._uses_others[table.number](match):
             raise PipelineError(f"table {table.name} does not match {match}")
         if goto is not None and goto.name not in table.goto:
             raise PipelineError(f"table {table.name} does not send packets to {goto.name}")

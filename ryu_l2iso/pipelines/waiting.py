@@ -1,15 +1,27 @@
 """What a switch holds for a VM port that waits for its guest, in any pipeline.
 
-Nothing of the port is forwarded.  What a guest announces itself by goes to the controller, which
-then makes the port active (`ryu_l2iso.state.locations`).
+What a guest announces itself by goes to the controller, which then makes the port active
+(`ryu_l2iso.state.locations`).  Where the controller says where packets go, nothing else of the port
+is forwarded.
 """
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from ryu_l2iso.pipelines.flow import ARP, ICMPV6, IPV6, RARP, Match, Meter, Piece, ToController
+from ryu_l2iso.pipelines.flow import (
+    ARP,
+    ICMPV6,
+    IPV6,
+    RARP,
+    Action,
+    Match,
+    Meter,
+    Piece,
+    ToController,
+)
 from ryu_l2iso.pipelines.table import Pipeline, Table
 from ryu_l2iso.state.announcements import NEIGHBOUR_ADVERTISEMENT
 from ryu_l2iso.state.ports import VMPort
@@ -32,6 +44,20 @@ def waiting_pieces(
 
     ``announces`` is for what a guest announces itself by, ``rest`` for all else, which is dropped.
     """
+    match = Match(in_port=port.port_no)
+    return [
+        *announcement_pieces(pipeline, table, port, announces),
+        pipeline.flow(table, rest.priority, match, rest.reason),
+    ]
+
+
+def announcement_pieces(
+    pipeline: Pipeline, table: Table, port: VMPort, rank: Rank, actions: Sequence[Action] = ()
+) -> list[Piece]:
+    """Return the flows and the meter for what a guest announces itself by at a waiting port.
+
+    It goes to the controller, and ``actions`` are what is done with it besides.
+    """
     meter = Meter(port.port_no, RATE, BURST)
     own = Match(in_port=port.port_no, eth_src=port.mac)
     announcements = (
@@ -39,13 +65,12 @@ def waiting_pieces(
         own._replace(eth_type=ARP),
         own._replace(eth_type=IPV6, ip_proto=ICMPV6, icmpv6_type=NEIGHBOUR_ADVERTISEMENT),
     )
-    to_controller = [ToController()]
-    priority, reason = announces
+    does = [ToController(), *actions]
+    priority, reason = rank
     return [
         meter,
         *(
-            pipeline.flow(table, priority, match, reason, to_controller, meter=meter.meter_id)
+            pipeline.flow(table, priority, match, reason, does, meter=meter.meter_id)
             for match in announcements
         ),
-        pipeline.flow(table, rest.priority, Match(in_port=port.port_no), rest.reason),
     ]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, ClassVar
 
 from ryu_l2iso import audit, framework, tls
+from ryu_l2iso.addresses import is_loopback
 from ryu_l2iso.core import Core
 from ryu_l2iso.rest.access import Access
 from ryu_l2iso.rest.server import Server
 from ryu_l2iso.rest.wsgi import Application
 from ryu_l2iso.tokens import tokens_for
+
+LOG = logging.getLogger(__name__)
 
 
 class Https:
@@ -38,10 +42,20 @@ class Rest(framework.BaseApp):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._core: Core = kwargs["l2iso"]
-        tokens = tokens_for(self.CONF.wsapi_host, self.CONF.l2iso.token_file)
+        host = self.CONF.wsapi_host
+        tokens = tokens_for(host, self.CONF.l2iso.token_file)
         credentials = tls.rest_credentials(self.CONF)
+        if credentials is None and not is_loopback(host):
+            LOG.warning(
+                "REST server: http on %s: whoever sees the packets sees the tokens; set "
+                "wsapi_privkey and wsapi_cert, or those of the controller, and have no rest in "
+                "plaintext",
+                host or "all addresses",
+            )
         wrap = None if credentials is None else Https(credentials)
-        self._server = Server(Application(self._core, Access(tokens)), wrap)
+        access = Access(tokens)
+        application = Application(self._core, access, tls.ovsdb_by_tls_alone(self.CONF))
+        self._server = Server(application, wrap)
 
     def start(self) -> Any:
         """Listen, and return the server's green thread; L2IsoError when it cannot listen."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from ryu_l2iso.exceptions import InvalidValue
 from ryu_l2iso.rest.call import ACCEPTED, CREATED, OK, Answer, Call, Routes, given
 from ryu_l2iso.state.state import State
-from ryu_l2iso.state.switches import WAITED_FOR
+from ryu_l2iso.state.switches import OVSDB_ADDR, WAITED_FOR
 from ryu_l2iso.state.values import dpid_to_str
 
 
 class Switches:
-    """Registered switches and their values."""
+    """Registered switches and their values.
 
-    def __init__(self, state: State) -> None:
+    With ``by_tls`` nobody has the controller open a Unix socket of its own machine.
+    """
+
+    def __init__(self, state: State, by_tls: bool) -> None:
         self._state = state
+        self._by_tls = by_tls
 
     def routes(self) -> Routes:
         """Return path → method → handler."""
@@ -50,7 +55,11 @@ class Switches:
         return given(given_of)
 
     def _set(self, call: Call) -> Answer:
-        self._state.set_switch_value(call.dpid(), call.id("name"), call.value())
+        dpid, name, value = call.dpid(), call.id("name"), call.value()
+        if self._by_tls and name == OVSDB_ADDR and str(value).startswith("unix:"):
+            rule = "must not be unix:PATH, as OVSDB goes by TLS; register ssl:IP:PORT"
+            raise InvalidValue(name, rule)
+        self._state.set_switch_value(dpid, name, value)
         return CREATED
 
     def _remove_value(self, call: Call) -> Answer:

@@ -33,7 +33,7 @@ LOG = logging.getLogger(__name__)
 READS = ("GET", "HEAD")
 """The methods that change nothing."""
 
-_RESOURCES = (Networks, Keys, Tunnels, Switches, Interfaces, Description)
+_RESOURCES = (Networks, Keys, Tunnels, Interfaces, Description)
 _ORIGIN = re.compile(r"https?://[^/]*", re.IGNORECASE)
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
@@ -57,13 +57,16 @@ class SharedState(Protocol):
 class Application:
     """REST v1.0 over a state.
 
-    ``routes``: path → method → handler, of all resources.
+    ``by_tls``: no OVSDB address of this machine is taken.  ``routes``: path → method → handler, of
+    all resources.
     """
 
-    def __init__(self, core: SharedState, access: Access | None = None) -> None:
+    def __init__(
+        self, core: SharedState, access: Access | None = None, by_tls: bool = False
+    ) -> None:
         self._core = core
         self._access = access or Access()
-        self.routes: Routes = {}
+        self.routes: Routes = dict(Switches(core.state, by_tls).routes())
         for resource in _RESOURCES:
             self.routes.update(resource(core.state).routes())
         self._mapper: Any = routes.Mapper(controller_scan=None, register=False)

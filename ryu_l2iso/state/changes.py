@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field, fields, replace
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from ryu_l2iso.state.ports import Port, VMPort
 from ryu_l2iso.state.records import (
@@ -57,16 +56,15 @@ def _place(port: VMPort) -> str:
 class Changes:
     """What is to be looked at again.
 
-    ``subjects``: dpid → subjects whose flows may differ; ``tunnels``: switches whose tunnel ports
-    may differ; ``tags``: switches of which the tags of VM ports may; ``switches``: switches whose
-    registration changed; ``ports`` and ``refusals``: in order of time; ``waits``: networks that
-    may wait for their key from now on, or not any more; ``records``: what is kept and differs.
+    ``subjects``: dpid → subjects whose flows may differ; ``tunnels``: dpid → switches to which
+    its tunnel ports may; ``tags``: switches of which the tags of VM ports may; ``switches``:
+    switches whose registration changed; ``ports`` and ``refusals``: in order of time; ``waits``:
+    networks that may wait for their key from now on, or not any more; ``records``: what is kept
+    and differs.
     """
 
-    _marks: ClassVar[bool] = True
-
     subjects: dict[int, set[Subject]] = field(default_factory=dict)
-    tunnels: set[int] = field(default_factory=set)
+    tunnels: dict[int, set[int]] = field(default_factory=dict)
     tags: set[int] = field(default_factory=set)
     switches: set[int] = field(default_factory=set)
     ports: list[PortChange] = field(default_factory=list)
@@ -74,19 +72,25 @@ class Changes:
     waits: set[str] = field(default_factory=set)
     records: RecordChanges = field(default_factory=dict)
 
-    @contextmanager
-    def without_subjects(self) -> Iterator[None]:
-        """Mark no subjects inside: no switch is programmed yet, and there would be millions."""
-        vars(self)["_marks"] = False
-        try:
-            yield
-        finally:
-            del vars(self)["_marks"]
+    def __post_init__(self) -> None:
+        self._programmed: Container[int] | None = None
+
+    def only_for(self, programmed: Container[int]) -> None:
+        """Mark the subjects of these switches only, as they are then; of all if never called.
+
+        All that others should hold is computed anyway when it is their turn.
+        """
+        self._programmed = programmed
 
     def mark(self, dpid: int, subjects: Iterable[Subject]) -> None:
         """Record that the flows of ``subjects`` on a switch may differ."""
-        if self._marks:
+        if self._programmed is None or dpid in self._programmed:
             self.subjects.setdefault(dpid, set()).update(subjects)
+
+    def mark_tunnel(self, dpid: int, remote_dpid: int | None) -> None:
+        """Record that the tunnel ports from one switch to another, if there is one, may differ."""
+        if remote_dpid is not None:
+            self.tunnels.setdefault(dpid, set()).add(remote_dpid)
 
     def record(self, table: Table, key: Key, value: Value | None, old: Value | None) -> None:
         """Note what a record is now and what it was before; None where there is or was none."""
@@ -103,6 +107,7 @@ class Changes:
 
     def take(self) -> Changes:
         """Return what was recorded so far and start anew."""
-        taken = replace(self)
-        vars(self).update(vars(Changes()))
+        taken, new = replace(self), Changes()
+        for name in fields(self):
+            setattr(self, name.name, getattr(new, name.name))
         return taken

@@ -13,6 +13,7 @@ from ryu_l2iso.state.changes import Changes
 from ryu_l2iso.state.holders import Key
 from ryu_l2iso.state.networks import Networks
 from ryu_l2iso.state.port_table import PortTable
+from ryu_l2iso.state.records import DISMISSED
 from ryu_l2iso.state.subjects import MacSubject, NetworkSubject, Subject
 
 
@@ -45,8 +46,8 @@ class Confirmations:
         self._leftovers = ports.leftovers
         self._changes = changes
         self._connected: set[int] = set()
-        # Connected switches whose registration was deleted
-        self._dismissed: set[int] = set()
+        # Switches whose registration was deleted → whether that is on disk
+        self._dismissed: dict[int, bool] = {}
 
     # -- what was sent and confirmed ---------------------------------------------------------
 
@@ -82,6 +83,9 @@ class Confirmations:
                 macs.append(subject.mac)
         self._holds_last(dpid, filled)
         self._macs.freed(macs)
+        now = () if dpid in self._dismissed else filled
+        self._ports.end_linger(dpid, lambda port: port in empty or port in now)
+        self._end_dismissal(dpid)
 
     def holds_only(self, dpid: int, filled: AbstractSet[Subject]) -> None:
         """Record the same for all subjects: a switch holds nothing but the ``filled`` ones."""
@@ -91,6 +95,9 @@ class Confirmations:
                 macs += self._holds_none_of(dpid, network_id)
         self._holds_last(dpid, filled)
         self._macs.freed(macs)
+        before = filled if dpid in self._dismissed else ()
+        self._ports.end_linger(dpid, lambda port: port not in before)
+        self._end_dismissal(dpid)
 
     # -- switches that come and go -----------------------------------------------------------
 
@@ -107,25 +114,38 @@ class Confirmations:
 
     def failed(self, dpid: int) -> None:
         """Record that a switch did not confirm; one that was dismissed is waited for no more."""
-        if dpid in self._dismissed:
-            self._dismissed.discard(dpid)
+        if self._dismissed.get(dpid):
             self.holds_only(dpid, frozenset())
 
     def dismiss(self, dpid: int) -> None:
-        """Record that a switch is gone for good; as long as it is connected it may confirm."""
-        self._dismissed.add(dpid)
-        if dpid not in self._connected:
-            self.failed(dpid)
+        """Record that a switch is gone for good, if it may hold anything.
 
-    def readmit(self, dpid: int) -> None:
-        """Record that a switch is not gone for good."""
-        self._dismissed.discard(dpid)
+        It is waited for until that is on disk, and as long as it is connected and may confirm.
+        """
+        if self.holds_anything(dpid):
+            self.put_dismissed(dpid)
+            self._dismissed[dpid] = False
+
+    def dismissal_recorded(self, dpid: int) -> None:
+        """Record that it is on disk that a switch is gone for good, unless that was taken back."""
+        if dpid in self._dismissed:
+            self._dismissed[dpid] = True
+            if dpid not in self._connected:
+                self.failed(dpid)
+
+    def is_dismissed(self, dpid: int) -> bool:
+        """Tell whether a switch is gone for good and may hold something all the same."""
+        return dpid in self._dismissed
+
+    def missing(self) -> list[int]:
+        """Return the switches that are gone for good and not connected, but waited for."""
+        return sorted(self._dismissed.keys() - self._connected)
 
     # -- who waits ---------------------------------------------------------------------------
 
     def holds_anything(self, dpid: int) -> bool:
-        """Tell whether a switch may hold flows of any network."""
-        return bool(self._held.on(dpid))
+        """Tell whether a switch may hold flows of any network, or ports of it linger in a VLAN."""
+        return bool(self._held.on(dpid) or self._ports.vlans.left(dpid))
 
     def holders(self, network_id: str) -> list[int]:
         """Return the switches that a network's key waits for, sorted."""
@@ -159,6 +179,17 @@ class Confirmations:
         self._held.discard(dpid, network_id, key)
         self._key_changed(key)
 
+    def put_dismissed(self, dpid: int) -> None:
+        """Record that a switch is gone for good, as it is on disk."""
+        if dpid not in self._dismissed:
+            self._changes.record(DISMISSED, (dpid,), (), None)
+        self._dismissed[dpid] = True
+
+    def discard_dismissed(self, dpid: int) -> None:
+        """Record that a switch is not gone for good, or holds nothing any more."""
+        if self._dismissed.pop(dpid, None) is not None:
+            self._changes.record(DISMISSED, (dpid,), None, ())
+
     # -- what follows ------------------------------------------------------------------------
 
     def _key(self, network_id: str) -> Key:
@@ -178,6 +209,10 @@ class Confirmations:
             if isinstance(subject, NetworkSubject):
                 for key in self._held.keep_last(dpid, subject.network_id):
                     self._key_changed(key)
+
+    def _end_dismissal(self, dpid: int) -> None:
+        if dpid in self._dismissed and not self.holds_anything(dpid):
+            self.discard_dismissed(dpid)
 
     def _key_changed(self, key: Key) -> None:
         """Look again at the network that has a key: it may be free now, or not any more."""

@@ -139,7 +139,9 @@ class Leftovers:
 
     def others(self, mac: str, network_id: str | None) -> set[int]:
         """Return the switches that may hold flows of a MAC in any network but this one."""
-        left, _, dpids = self._left.get(mac, (network_id, 0, ()))
+        if mac not in self._left:
+            return set()
+        left, _, dpids = self._left[mac]
         return set() if left == network_id else set(dpids)
 
     def on(self, dpid: int) -> list[str]:
@@ -148,10 +150,12 @@ class Leftovers:
 
     def enter(self, mac: str) -> None:
         """Record that a MAC is in a network, one in which it is free."""
-        left, since, dpids = self._left.get(mac, ("", self._time, set()))
-        self._since[mac] = since
         if self._time:
             self._unrecorded.add(mac)
+        if mac not in self._left:
+            self._since[mac] = self._time
+            return
+        left, self._since[mac], dpids = self._left[mac]
         for dpid in list(dpids):
             self.discard(dpid, left, mac)
 

@@ -91,7 +91,7 @@ class Macs:
         if owner is not None and not self._may_take(port, mac, owner):
             self._refuse(port, mac, owner)
         elif self.learning_max and self._is_free(mac, port):
-            self._take(port, mac)
+            self._take(port_id, mac)
 
     def settle(self, mac: str) -> None:
         """Admit the ports that an attached MAC is for, as far as it is free."""
@@ -143,7 +143,7 @@ class Macs:
             or not self._is_free(mac, port)
         ):
             return
-        self._put_learned(port, mac, position)
+        self._put_learned(port_id, mac, position)
         learned = self._learned[port_id]
         self._learned[port_id] = dict(sorted(learned.items(), key=lambda item: item[1]))
 
@@ -167,10 +167,10 @@ class Macs:
 
     def _record(self, mac: str) -> None:
         """Note the network that has a MAC, or had it last, if another one wants or may want it."""
-        network_id = self._leftovers.network(mac)
-        ports = self._attached.get(mac, {}).values()
-        if network_id is None and len({port.network_id for port in ports}) > 1:
-            network_id = next((p.network_id for p in ports if p.id in self._admitted), None)
+        network_id, ports = self._leftovers.network(mac), self._attached.get(mac)
+        if network_id is None and ports and len({p.network_id for p in ports.values()}) > 1:
+            admitted = (p.network_id for i, p in ports.items() if i in self._admitted)
+            network_id = next(admitted, None)
         old = self._recorded.pop(mac, None)
         if network_id is not None:
             self._recorded[mac] = network_id
@@ -233,21 +233,21 @@ class Macs:
 
     # -- learned MACs ------------------------------------------------------------------------
 
-    def _take(self, port: VMPort, mac: str) -> None:
+    def _take(self, port_id: PortId, mac: str) -> None:
         if mac in self._learner:
             self._forget(self._learner[mac], mac)
-        learned = self._learned.get(port.id, {})
-        position = max(learned.values(), default=0) + 1
+        learned = self._learned.get(port_id, {})
+        position = learned[next(reversed(learned))] + 1 if learned else 1
         if len(learned) >= self.learning_max:
-            self._forget(port.id, next(iter(learned)))
-        self._put_learned(port, mac, position)
+            self._forget(port_id, next(iter(learned)))
+        self._put_learned(port_id, mac, position)
 
-    def _put_learned(self, port: VMPort, mac: str, position: int) -> None:
-        self._learned.setdefault(port.id, {})[mac] = position
-        self._learner[mac] = port.id
-        self._changes.record(LEARNED_MACS, (*port.id, mac), (position,), None)
-        self._enter(port.network_id or "", mac)
-        self._topology.learn(port.id, mac)
+    def _put_learned(self, port_id: PortId, mac: str, position: int) -> None:
+        self._learned.setdefault(port_id, {})[mac] = position
+        self._learner[mac] = port_id
+        self._changes.record(LEARNED_MACS, (*port_id, mac), (position,), None)
+        self._enter(self._admitted[port_id].network_id or "", mac)
+        self._topology.learn(port_id, mac)
         self._record(mac)
 
     def _forget(self, port_id: PortId, mac: str) -> None:
@@ -264,10 +264,11 @@ class Macs:
 
     def _owner(self, mac: str) -> VMPort | None:
         """Return a port that has a MAC, or is the first that waits for it."""
-        ports = list(self._attached.get(mac, {}).values())
-        if not ports:
+        ports = self._attached.get(mac)
+        if ports is None:
             return self._admitted[self._learner[mac]] if mac in self._learner else None
-        return next((port for port in ports if port.id in self._admitted), ports[0])
+        first = next(iter(ports.values()))
+        return next((port for i, port in ports.items() if i in self._admitted), first)
 
     def _may_take(self, port: VMPort, mac: str, owner: VMPort) -> bool:
         return mac not in self._attached and owner.network_id == port.network_id
@@ -291,4 +292,4 @@ def _row(network_id: str | None) -> tuple[str] | None:
 
 def _is_station(mac: str) -> bool:
     """Tell whether a MAC is that of one station: not of a group, and not zero."""
-    return not int(mac[:2], 16) & 1 and mac != "00:00:00:00:00:00"
+    return mac[1] in "02468ace" and mac != "00:00:00:00:00:00"

@@ -72,6 +72,7 @@ class PortFacts:
         self._since[port.port_no] = since
         self._shown[port.port_no] = shown
         self.of_ports[port.port_no] = port
+        self._mark_assigned(port.port_no)
         self._is_known = True
         assigned = self._assigned.get(port.port_no)
         if assigned is not None and assigned.name is None:
@@ -84,6 +85,7 @@ class PortFacts:
         self._since.pop(port_no, None)
         self._shown.pop(port_no, None)
         known = self.of_ports.pop(port_no, None)
+        self._mark_assigned(port_no)
         self._note_of_port(port_no)
         return {port_no} if known else set()
 
@@ -188,13 +190,20 @@ class PortFacts:
 
     def put_assigned(self, port_no: int, assigned: AssignedPort | None) -> None:
         """Record just this of a port; None when REST says nothing of it."""
+        self._mark_assigned(port_no)
         if assigned is None:
             self._assigned.pop(port_no, None)
         else:
             self._assigned[port_no] = assigned
+        self._mark_assigned(port_no)
         value = None if assigned is None else astuple(assigned)
         self._note(RecordId(ASSIGNED_PORTS, (self._dpid, port_no)), value)
         self._note_of_port(port_no)
+
+    def _mark_assigned(self, port_no: int) -> None:
+        """Mark the tunnel that REST says a port is: none is made beside that port."""
+        if port_no in self._assigned:
+            self._changes.mark_tunnel(self._dpid, self._assigned[port_no].remote_dpid)
 
     # -- records -----------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
+from typing import Callable
 
 from ryu_l2iso.state.changes import Changes, PortChange
 from ryu_l2iso.state.holders import Leftovers
@@ -27,7 +28,7 @@ from ryu_l2iso.state.ports import (
 from ryu_l2iso.state.subjects import PortSubject, SwitchSubject
 from ryu_l2iso.state.switches import Switches
 from ryu_l2iso.state.topology import Topology
-from ryu_l2iso.state.vlans import Vlans, strange_vlans
+from ryu_l2iso.state.vlans import Vlans, differ_by_vlans, strange_vlans
 
 
 class PortTable:
@@ -41,10 +42,10 @@ class PortTable:
         changes: Changes,
         migration: str,
     ) -> None:
-        self.topology = Topology(changes, migration)
+        self.vlans = Vlans(networks, changes)
+        self.topology = Topology(changes, migration, self.vlans)
         self.leftovers = Leftovers(networks.held)
         self.macs = Macs(self.topology, changes, self.leftovers)
-        self.vlans = Vlans()
         self._networks = networks
         self._interfaces = interfaces
         self._switches = switches
@@ -86,6 +87,10 @@ class PortTable:
         numbers = sorted(self.facts(dpid).of_ports)
         found = (self._ports.get(PortId(dpid, port_no)) for port_no in numbers)
         return [port for port in found if port is not None]
+
+    def external(self, dpid: int) -> list[int]:
+        """Return the numbers of the external ports of a switch, sorted."""
+        return sorted(self._external.get(dpid, ()))
 
     def referring_to(self, network_id: str) -> set[PortId]:
         """Return the ports that REST or their interface puts into a network, plugged or not."""
@@ -130,7 +135,7 @@ class PortTable:
         known = self._of(dpid).interfaces
         for row in (*rows.values(), *(known.get(name) for name in rows)):
             if row is not None and row.tunnel_remote is not None:
-                self._changes.tunnels.add(dpid)
+                self._changes.mark_tunnel(dpid, self._switches.by_tunnel_addr(row.tunnel_remote))
             if row is not None and row.iface_id is not None:
                 self._changes.tags.add(dpid)
         self._look_at(dpid, self._of(dpid).update_interfaces(rows))
@@ -179,15 +184,11 @@ class PortTable:
     def assign(self, port_id: PortId, assigned: AssignedPort) -> None:
         """Record what REST says of a port."""
         self._of(port_id.dpid).assign(port_id.port_no, assigned)
-        self._assigned(port_id)
+        self._look_at(port_id.dpid, {port_id.port_no})
 
     def put_assigned(self, port_id: PortId, assigned: AssignedPort | None) -> None:
         """Record just this of a port; None when REST says nothing of it."""
         self._of(port_id.dpid).put_assigned(port_id.port_no, assigned)
-        self._assigned(port_id)
-
-    def _assigned(self, port_id: PortId) -> None:
-        self._changes.tunnels.add(port_id.dpid)
         self._look_at(port_id.dpid, {port_id.port_no})
 
     def retag(self, dpid: int, tags: Mapping[str, int]) -> None:
@@ -220,13 +221,31 @@ class PortTable:
         """Forget what OVSDB said of a switch's ports."""
         self.update_interfaces(dpid, dict.fromkeys(self.facts(dpid).interfaces))
 
+    def end_linger(self, dpid: int, is_over: Callable[[PortSubject], bool]) -> None:
+        """Record that ports of a switch that was let go have no flow any more."""
+        self._vlans_left(self.vlans.end(dpid, lambda port_no: is_over(PortSubject(port_no))))
+
+    def discard_lingering(self, port_id: PortId, vlan: int) -> None:
+        """Record that one of them is in a VLAN no more."""
+        self.vlans.discard_lingering(port_id, vlan)
+        self._vlans_left([vlan])
+
+    def forget_interface(self, port_id: PortId) -> None:
+        """Forget what OVSDB said of a port that goes, because OVSDB does not tell that now."""
+        facts = self.facts(port_id.dpid)
+        port = facts.of_ports.get(port_id.port_no)
+        row = None if port is None else facts.interface(port)
+        if row is not None:
+            self.update_interfaces(port_id.dpid, {row.name: None})
+
     def network_changed(self, network_id: str) -> None:
         """Look again at the ports of a network: it came, went, or its key did."""
         self._look_at_all(self._by_network.get(network_id, ()))
 
     def kept_out_by(self, dpid: int) -> list[VMPort]:
         """Return the VM ports that wait for their VLAN because a port of this switch is in it."""
-        owners = [self._networks.owner(vlan) for vlan in self.vlans.on(dpid)]
+        vlans = self.vlans.on(dpid) | self.vlans.left(dpid)
+        owners = [self._networks.owner(vlan) for vlan in vlans if dpid in self.vlans.holders(vlan)]
         ids = [i for owner in owners if owner is not None for i in self.referring_to(owner)]
         found = (self._ports.get(port_id) for port_id in ids)
         return [port for port in found if isinstance(port, VMPort) and port.tag != port.key]
@@ -329,7 +348,9 @@ class PortTable:
             del self._ports[port_id]
         else:
             self._ports[port_id] = new
-        if not _differ_by_tag(old, new):
+        if isinstance(new, VMPort) and differ_by_vlans(old, new):
+            self.topology.tag_changed(new)
+        else:
             self._index(port_id.dpid, old, new)
         self._changes.mark(port_id.dpid, [PortSubject(port_id.port_no)])
         self._changes.ports.append(PortChange(old, new))
@@ -337,7 +358,11 @@ class PortTable:
             self._changes.tags.add(port_id.dpid)
         if strange_vlans(old) != strange_vlans(new):
             self._mark_external(port_id.dpid)
-        for vlan in self.vlans.replace(old, new):
+        self._vlans_left(self.vlans.replace(old, new))
+
+    def _vlans_left(self, vlans: Iterable[int]) -> None:
+        """Look again at the tags of those who may have waited for these VLANs."""
+        for vlan in vlans:
             owner = self._networks.owner(vlan)
             waiting = () if owner is None else self._by_network.get(owner, ())
             self._changes.tags.update(port.dpid for port in waiting)
@@ -351,12 +376,14 @@ class PortTable:
     def _index(self, dpid: int, old: Port | None, new: Port | None) -> None:
         if isinstance(old, TunnelPort):
             self.topology.remove_tunnel_port(old)
+            self._changes.mark_tunnel(dpid, old.remote_dpid)
         if isinstance(new, TunnelPort):
             self.topology.add_tunnel_port(new)
         for port in (old, new):
             if isinstance(port, ExternalPort):
                 self._changes.mark(dpid, [SwitchSubject()])
                 self._external.setdefault(dpid, {}).pop(port.port_no, None)
+                self.topology.mark_spread_on(dpid)
         if isinstance(new, ExternalPort):
             self._external[dpid][new.port_no] = new
         self.macs.replace(self._complete(old), self._complete(new))
@@ -366,10 +393,3 @@ class PortTable:
         if isinstance(port, VMPort) and is_complete(port, self._networks.uses_keys):
             return port
         return None
-
-
-def _differ_by_tag(old: Port | None, new: Port | None) -> bool:
-    """Tell whether two VM ports are the same but for the VLANs that they are in."""
-    if not isinstance(old, VMPort) or not isinstance(new, VMPort):
-        return False
-    return replace(old, tag=new.tag, vlans=new.vlans) == new

@@ -5,8 +5,8 @@ records back (`State.apply`): when it is loaded, when a change could not be kept
 else changed what is kept.  `ryu_l2iso.store` keeps them.
 
 How to add a table: declare it below, put it into ``TABLES``, note its records where the state
-changes, take them back in `ryu_l2iso.state.restoring`, and count up the version of the file
-(`ryu_l2iso.store.sqlite`).
+changes, take them back in `ryu_l2iso.state.restoring`, and count up the version of the file and
+say that it is the first with that table (`ryu_l2iso.store.sqlite`).
 """
 
 from __future__ import annotations
@@ -107,6 +107,14 @@ OF_PORTS = Table(
 HELD = Table("held", (_DPID, _NETWORK_ID, _KEY))
 """Switches, registered or not, that may hold flows of a network with a key, or with none."""
 
+DISMISSED = Table("dismissed", (_DPID,))
+"""Switches whose registration was deleted and that may hold something, as long as they may."""
+
+LINGERING = Table(
+    "lingering", (_DPID, _PORT_NO, Column("vlan", Kind.INTEGER)), (Column("network_id"),)
+)
+"""VLANs that ports of such a switch were in: the network, "" for none, for which they were."""
+
 MAC_NETWORKS = Table("mac_networks", (_MAC,), (_NETWORK_ID,))
 """The network that a MAC is in while others want it, or left and may still be held in."""
 
@@ -124,6 +132,8 @@ TABLES = (
     SWITCH_VALUES,
     ASSIGNED_PORTS,
     HELD,
+    DISMISSED,
+    LINGERING,
     MAC_NETWORKS,
     REFUSED_MACS,
     RETAGGED,
@@ -171,11 +181,12 @@ RecordChanges = dict[RecordId, RecordChange]
 def merge(changes: RecordChanges, later: RecordChanges) -> None:
     """Add changes that came later; what is again as it was at first drops out."""
     for record_id, change in later.items():
-        old = changes[record_id].old if record_id in changes else change.old
-        if old == change.new:
+        if record_id in changes:
+            change = RecordChange(changes[record_id].old, change.new)
+        if change.old == change.new:
             changes.pop(record_id, None)
         else:
-            changes[record_id] = RecordChange(old, change.new)
+            changes[record_id] = change
 
 
 def applied(changes: RecordChanges) -> list[Record]:

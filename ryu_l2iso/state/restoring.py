@@ -14,11 +14,13 @@ from ryu_l2iso.state.interfaces import NETWORK_ID
 from ryu_l2iso.state.ports import AssignedPort, InterfaceFact, OFPort, PortId
 from ryu_l2iso.state.records import (
     ASSIGNED_PORTS,
+    DISMISSED,
     HELD,
     INTERFACE_VALUES,
     INTERFACES,
     KEYS,
     LEARNED_MACS,
+    LINGERING,
     MAC_NETWORKS,
     NETWORKS,
     OF_PORTS,
@@ -98,7 +100,7 @@ def _set_switch(state: State, dpid: int) -> None:
 
 def _remove_switch(state: State, dpid: int) -> None:
     if dpid in state.switches:
-        state.remove_switch(dpid)
+        state.discard_switch(dpid)
 
 
 def _set_switch_value(state: State, dpid: int, name: str, value: str) -> None:
@@ -151,6 +153,22 @@ def _remove_held(state: State, dpid: int, network_id: str, key: int | None) -> N
     state.confirmations.discard_held(dpid, network_id, key)
 
 
+def _set_dismissed(state: State, dpid: int) -> None:
+    state.confirmations.put_dismissed(dpid)
+
+
+def _remove_dismissed(state: State, dpid: int) -> None:
+    state.confirmations.discard_dismissed(dpid)
+
+
+def _set_lingering(state: State, dpid: int, port_no: int, vlan: int, network_id: str) -> None:
+    state.ports.vlans.put_lingering(PortId(dpid, port_no), vlan, network_id)
+
+
+def _remove_lingering(state: State, dpid: int, port_no: int, vlan: int) -> None:
+    state.ports.discard_lingering(PortId(dpid, port_no), vlan)
+
+
 def _set_mac_network(state: State, mac: str, network_id: str) -> None:
     state.macs.put_network(mac, network_id)
 
@@ -183,6 +201,8 @@ _FUNCTIONS: dict[Table, tuple[Callable[..., None], Callable[..., None]]] = {
     SWITCH_VALUES: (_set_switch_value, _remove_switch_value),
     ASSIGNED_PORTS: (_set_assigned, _remove_assigned),
     HELD: (_set_held, _remove_held),
+    DISMISSED: (_set_dismissed, _remove_dismissed),
+    LINGERING: (_set_lingering, _remove_lingering),
     MAC_NETWORKS: (_set_mac_network, _remove_mac_network),
     RETAGGED: (_set_retagged, _remove_retagged),
     INTERFACES: (_set_interface, _remove_interface),

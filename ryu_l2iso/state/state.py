@@ -203,7 +203,7 @@ class State:
             self._switch_changed(dpid, name, old)
         if not registered:
             self.ports.registration_changed(dpid)
-            self.confirmations.readmit(dpid)
+            self.confirmations.discard_dismissed(dpid)
 
     def remove_switch_value(self, dpid: int, name: str) -> None:
         """Remove a value of a switch; raises NotFound."""
@@ -225,15 +225,23 @@ class State:
     def remove_switch(self, dpid: int) -> None:
         """Remove a switch's registration and what its OVSDB told; raises NotFound.
 
-        Nobody waits for it any more, also if it was not registered; as long as it is connected it
-        may confirm by itself what it is rid of.
+        Nobody waits for it any more, also if it was not registered, once that is on disk
+        (`Confirmations.dismissal_recorded`); as long as it is connected it may confirm by itself
+        what it is rid of.
         """
-        if dpid in self.switches or not self.confirmations.holds_anything(dpid):
+        if dpid not in self.switches and not self.confirmations.holds_anything(dpid):
+            self.switches.names(dpid)
+        self.ports.vlans.linger(self.ports.on(dpid))
+        self.confirmations.dismiss(dpid)
+        self.discard_switch(dpid)
+
+    def discard_switch(self, dpid: int) -> None:
+        """Remove a switch's registration, if there is one, and what its OVSDB told."""
+        if dpid in self.switches:
             for name in self.switches.names(dpid):
                 self.remove_switch_value(dpid, name)
             self.switches.remove(dpid)
         self.ports.registration_changed(dpid)
-        self.confirmations.dismiss(dpid)
         self.ports.forget_interfaces(dpid)
         self.changes.switches.add(dpid)
 
@@ -337,7 +345,9 @@ class State:
         for address in (old_tunnel_addr, self.switches.tunnel_addr(dpid)):
             if address is not None:
                 self.ports.tunnel_addr_changed(address)
-        self.changes.tunnels |= {dpid, *self.topology.neighbours(dpid)}
+        for remote in self.topology.neighbours(dpid):
+            self.changes.mark_tunnel(dpid, remote)
+            self.changes.mark_tunnel(remote, dpid)
 
     def _interface_changed(self, iface_id: str, name: str) -> None:
         if name == NETWORK_ID:

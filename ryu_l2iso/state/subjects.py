@@ -19,12 +19,25 @@ class PortSubject(NamedTuple):
 
 
 class NetworkSubject(NamedTuple):
-    """What the switch needs for a network as a whole, as floods."""
+    """What the switch needs for a network as a whole, as floods.
+
+    No other subject of a network has flows where this one has none.
+    """
 
     network_id: str
 
     def __str__(self) -> str:
         return f"network {self.network_id}"
+
+
+class PeerSubject(NamedTuple):
+    """What the switch needs to get packets of a network from one other switch."""
+
+    network_id: str
+    remote_dpid: int
+
+    def __str__(self) -> str:
+        return f"network {self.network_id} from switch {self.remote_dpid:016x}"
 
 
 class MacSubject(NamedTuple):
@@ -44,4 +57,4 @@ class SwitchSubject(NamedTuple):
         return "what every switch has"
 
 
-Subject = Union[PortSubject, NetworkSubject, MacSubject, SwitchSubject]
+Subject = Union[PortSubject, NetworkSubject, PeerSubject, MacSubject, SwitchSubject]

@@ -1,7 +1,8 @@
 """The store in one SQLite file, with a table for each table of records.
 
 The file names itself by its application id and its version.  What is not ours, newer, damaged or
-in use is refused before anything is opened for writing, so it stays as it is.  A new file is made
+in use is refused before anything is opened for writing, so it stays as it is.  An older one is
+given the tables that it lacks.  A new file is made
 beside its place and then moved there whole: an empty one in that place is damaged.
 """
 
@@ -12,16 +13,29 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from operator import index
 from pathlib import Path
 from typing import Any, Callable
 
 from ryu_l2iso.exceptions import StoreError, UnusableStore
-from ryu_l2iso.state.records import TABLES, Column, Kind, Record, Scalar, Table
+from ryu_l2iso.state.records import (
+    DISMISSED,
+    LINGERING,
+    TABLES,
+    Column,
+    Kind,
+    Record,
+    Scalar,
+    Table,
+)
 from ryu_l2iso.state.values import dpid_to_str
 
-VERSION = 1
+VERSION = 2
 """Counted up whenever ``TABLES`` changes; in the file it is ``user_version``."""
+
+SINCE = {DISMISSED: 2, LINGERING: 2}
+"""Table → the first version of the file that has it, where that is not 1."""
 
 APPLICATION_ID = 0x4C32_4973
 """``L2Is``; stands in the file's header (https://www.sqlite.org/fileformat2.html, 1.3)."""
@@ -31,6 +45,11 @@ MEMORY = ":memory:"
 
 BUSY_SECONDS = 2.0
 """How long somebody who looks into the file, as a backup does, may hold up a write."""
+
+MOST_ROWS = 64
+"""Rows that one statement writes.  While it does, the interpreter runs other threads, which between
+two it may not; so many have fewer than the 999 values that every SQLite takes
+(https://www.sqlite.org/limits.html, 9), and their statement is not parsed anew each time."""
 
 
 class SqliteStore:
@@ -59,8 +78,12 @@ class SqliteStore:
         connection = self._connected()
         try:
             connection.execute("BEGIN IMMEDIATE")
+            by_table: dict[Table, list[Record]] = {}
+            for record in records:
+                by_table.setdefault(record.table, []).append(record)
             for table in TABLES:
-                _write(connection, table, [record for record in records if record.table is table])
+                if table in by_table:
+                    _write(connection, table, by_table[table])
             connection.execute("COMMIT")
         except Exception as error:
             with contextlib.suppress(sqlite3.Error):
@@ -117,6 +140,7 @@ class SqliteStore:
         connection.execute("PRAGMA synchronous = FULL")
         # A file that cannot be written is found out now.
         connection.execute("BEGIN IMMEDIATE")
+        _create_missing(connection)
         connection.execute("COMMIT")
         return records
 
@@ -138,8 +162,9 @@ class SqliteStore:
         # Read only: closing a connection that may write would change the file.
         connection = _connect(f"{self._path.as_uri()}?mode=ro")
         try:
-            self._check(connection)
-            return [record for table in TABLES for record in _rows(connection, table)]
+            version = self._check(connection)
+            tables = [table for table in TABLES if SINCE.get(table, 1) <= version]
+            return [record for table in tables for record in _rows(connection, table)]
         except (sqlite3.DatabaseError, TypeError, ValueError) as error:
             if "locked" in str(error):
                 raise
@@ -147,7 +172,8 @@ class SqliteStore:
         finally:
             connection.close()
 
-    def _check(self, connection: sqlite3.Connection) -> None:
+    def _check(self, connection: sqlite3.Connection) -> int:
+        """Return the version of a file that is ours, known and whole."""
         application, version = _header(connection)
         if application != APPLICATION_ID:
             raise self._unusable("is the file of another application")
@@ -159,6 +185,7 @@ class SqliteStore:
         fault: str = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if fault != "ok":
             raise sqlite3.DatabaseError(" ".join(fault.split()))
+        return version
 
     def _make(self) -> list[Record]:
         """Make an empty store; it comes to its place whole."""
@@ -212,11 +239,19 @@ def _header(connection: sqlite3.Connection) -> tuple[int, int]:
 def _create(connection: sqlite3.Connection) -> None:
     """Make all tables in an empty file."""
     connection.execute("BEGIN")
-    for table in TABLES:
-        connection.execute(_definition(table))
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {VERSION}")
+    _create_missing(connection)
     connection.execute("COMMIT")
+
+
+def _create_missing(connection: sqlite3.Connection) -> None:
+    """Make, inside a transaction, the tables that the version of the file does not have."""
+    _, version = _header(connection)
+    for table in TABLES:
+        if SINCE.get(table, 1) > version:
+            connection.execute(_definition(table))
+    if version != VERSION:
+        connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
 # -- tables and rows -----------------------------------------------------------------------------
@@ -252,15 +287,19 @@ def _write(connection: sqlite3.Connection, table: Table, records: Sequence[Recor
     columns = table.key + table.value
     names = ", ".join(column.name for column in columns)
     keys = " AND ".join(f"{column.name} = ?" for column in table.key)
-    marks = ", ".join("?" * len(columns))
     gone = [_encoded(columns, record.key) for record in records if record.value is None]
     there = [
         _encoded(columns, record.key + record.value)
         for record in records
         if record.value is not None
     ]
-    connection.executemany(f"DELETE FROM {table.name} WHERE {keys}", gone)
-    connection.executemany(f"INSERT OR REPLACE INTO {table.name} ({names}) VALUES ({marks})", there)
+    if gone:
+        connection.executemany(f"DELETE FROM {table.name} WHERE {keys}", gone)
+    row = f"({', '.join('?' * len(columns))})"
+    for start in range(0, len(there), MOST_ROWS):
+        rows = there[start : start + MOST_ROWS]
+        statement = f"INSERT OR REPLACE INTO {table.name} ({names}) VALUES "
+        connection.execute(statement + ", ".join([row] * len(rows)), list(chain(*rows)))
 
 
 def _encoded(columns: Sequence[Column], values: Sequence[Scalar]) -> list[Any]:

@@ -17,7 +17,7 @@ from ryu_l2iso.lab.shell import wait_until
 from ryu_l2iso.lab.station import Stations, packet_socket, read_frames
 from ryu_l2iso.lab.topology import Lab
 from ryu_l2iso.lab.vm import VM
-from tests.e2e.probing import QUIET, TOKEN, ping_answered
+from tests.e2e.probing import DEADLINE, QUIET, TOKEN, ping_answered
 
 
 class Moving(NamedTuple):
@@ -44,7 +44,7 @@ class Moving(NamedTuple):
         port = f'in_port="{self.movable.vm.tap}"'
         wait_until(
             lambda: any(port in flow.match for flow in dump_flows(node)),
-            10,
+            DEADLINE,
             f"{node.name} to have flows for the port",
         )
 
@@ -55,7 +55,7 @@ class Moving(NamedTuple):
 
     def wait_until_reached(self) -> None:
         """Wait until the guest reaches all of its peers, and they it."""
-        wait_until(self.reached, 15, "the guest to reach its peers")
+        wait_until(self.reached, DEADLINE, "the guest to reach its peers")
 
     def hears(self, node: Node, frames: list[bytes]) -> list[str]:
         """Send frames with TOKEN at a node as the VM; return the names of the VMs that get any."""

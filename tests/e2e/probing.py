@@ -13,6 +13,9 @@ from ryu_l2iso.lab.vm import VM
 
 TOKEN = Token(0, Kind.SPOOFED, 0, 0)
 
+DEADLINE = 30
+"""Seconds that what is waited for may take, on a machine that has much else to do."""
+
 QUIET = 0.2
 """Seconds without a packet after which nothing more is expected."""
 

@@ -1,6 +1,7 @@
-"""What goes from one network to another, with real packets: keys, MACs; a switch is cut off.
+"""What goes from one network to another, with real packets: keys, MACs, port numbers.
 
-While a switch cannot be reached by the controller its data path goes on, with what it holds.  All
+While a switch cannot be reached by the controller, or there is none, its data path goes on, with
+what it holds.  All
 the time every VM pings its own network and calls to everybody: what arrives in the other one is a
 leak.
 """
@@ -8,12 +9,14 @@ leak.
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from ryu_l2iso.lab import demo, matrix
+from ryu_l2iso.lab.expected import flows, groups
 from ryu_l2iso.lab.flows import dump_flows
 from ryu_l2iso.lab.frames import BROADCAST_MAC
 from ryu_l2iso.lab.node import Node
@@ -21,9 +24,8 @@ from ryu_l2iso.lab.shell import wait_until
 from ryu_l2iso.lab.topology import CONTROLLER_ADDRESS, Lab
 from ryu_l2iso.lab.traffic import Traffic, lines_of
 from ryu_l2iso.lab.vm import VM, TenantNetwork
-from tests.e2e.probing import send
+from tests.e2e.probing import DEADLINE, send
 
-DEADLINE = 20
 SWAP_KEY = 99
 """A key that nobody has."""
 
@@ -235,3 +237,102 @@ def test_a_mac_waits_for_a_switch_that_is_cut_off(lab: Lab) -> None:
     red1.plug()
     matrix.wait_until_wired(lab.vms)
     assert matrix.measure(lab.vms).faults() == []
+
+
+# -- port numbers ----------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def number_of(old: VM, new: VM) -> Iterator[int]:
+    """Have two VMs unplugged, and return the number that the first one's port had."""
+    number = old.ofport()
+    new.unplug()
+    old.unplug()
+    yield number
+    for vm in (new, old):
+        vm.unplug()
+    for vm in (old, new):
+        vm.plug()
+
+
+def is_in_use(node: Node, number: int) -> bool:
+    """Tell whether a switch has a flow or group by which a port sends or gets anything."""
+    pattern = re.compile(rf"in_port={number}\b(?!.*actions=drop)|output:{number}\b")
+    return any(pattern.search(line) for line in [*flows(node), *groups(node)])
+
+
+def wait_free(node: Node, number: int) -> None:
+    wait_until(lambda: not is_in_use(node, number), DEADLINE, f"port {number} to have no flows")
+
+
+@contextlib.contextmanager
+def no_ovsdb(lab: Lab, node: Node) -> Iterator[None]:
+    """Have a node's database heard by nobody but the node; its agent does not run meanwhile."""
+    agent = lab.agents[lab.nodes.index(node)]
+    agent.kill()
+    node.vsctl("del-manager")
+    yield
+    agent.start()
+
+
+@pytest.mark.parametrize("is_cut_off", [False, True], ids=["", "cut-off"])
+def test_a_number_goes_to_another_network(lab: Lab, is_cut_off: bool) -> None:
+    """Also while the switch with the other VMs of both networks hears nothing of it."""
+    _, blue = lab.networks
+    red1, blue1 = lab.vm("red1"), lab.vm("blue1")
+    near, far = lab.nodes
+    with no_leak(lab) as traffic, cut_off(lab, far) if is_cut_off else contextlib.nullcontext():
+        wait_answered(traffic, blue)
+        with number_of(red1, blue1) as number:
+            wait_free(near, number)
+            blue1.plug(number)
+            assert blue1.ofport() == number
+            wait_answered(traffic, blue)
+    matrix.wait_until_wired(lab.vms)
+
+
+@keyed
+def test_a_number_and_a_key_go_to_another_network(lab: Lab, keys: list[int]) -> None:
+    """They wait for the switch that still sends with that key."""
+    red, blue = lab.networks
+    red1, blue1 = lab.vm("red1"), lab.vm("blue1")
+    near, far = lab.nodes
+    with no_leak(lab) as traffic, contextlib.ExitStack() as end:
+        with cut_off(lab, far):
+            number = end.enter_context(number_of(red1, blue1))
+            lab.quantum.delete_network(red.network_id)
+            set_key(lab, blue, keys[0])
+            wait_free(near, number)
+            blue1.plug(number)
+            assert blue1.ofport() == number
+            wait_until(lambda: waits_for(lab, blue) == [far.dpid()], DEADLINE, "blue to wait")
+            time.sleep(0.5)
+            assert not is_in_use(near, number)
+        wait_answered(traffic, blue)
+        lab.quantum.create_network(red.network_id, SWAP_KEY)
+    matrix.wait_until_wired(lab.vms)
+
+
+@pytest.mark.parametrize("isolation", ["gre"], indirect=True)
+def test_a_number_goes_to_another_network_while_the_controller_is_down(lab: Lab) -> None:
+    """When it is back OpenFlow tells of the port; of its VM nobody does for a while.
+
+    Until the controller is back the switch has for that number what it had: no VM speaks.
+    """
+    _, blue = lab.networks
+    red1, blue1 = lab.vm("red1"), lab.vm("blue1")
+    near, _ = lab.nodes
+    lab.controller.kill()
+    with number_of(red1, blue1) as number:
+        with no_ovsdb(lab, near):
+            blue1.plug(number)
+            assert blue1.ofport() == number
+            assert is_in_use(near, number)
+            lab.start_controller()
+            wait_free(near, number)
+            with no_leak(lab) as traffic:
+                time.sleep(0.5)
+                assert not answered(traffic, 0.0, blue)
+        with no_leak(lab) as traffic:
+            wait_answered(traffic, blue)
+    matrix.wait_until_wired(lab.vms)

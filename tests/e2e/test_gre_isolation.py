@@ -12,8 +12,9 @@ from ryu_l2iso.lab.shell import wait_until
 from ryu_l2iso.lab.station import Capture
 from ryu_l2iso.lab.topology import Lab
 from ryu_l2iso.lab.vm import VM
+from ryu_l2iso.ovsdb.tunnel_ports import SPARE_SECONDS
 from ryu_l2iso.pipelines.gre import PIPELINE, Reason
-from tests.e2e.probing import ping_answered, send, unplugged
+from tests.e2e.probing import DEADLINE, ping_answered, send, unplugged
 
 
 def remotes(node: Node) -> set[str]:
@@ -61,7 +62,9 @@ def test_a_spoofed_source_mac_is_dropped_and_counted(lab: Lab) -> None:
     for source in (UNKNOWN_MAC, victim.address.mac):
         for destination in (BROADCAST_MAC, lab.vm("red2").address.mac, victim.address.mac):
             assert send(sender, source, destination, others) == []
-    wait_until(lambda: dropped_as_spoofed(sender) - before >= 6, 5, "the drop's counter to tell")
+    wait_until(
+        lambda: dropped_as_spoofed(sender) - before >= 6, DEADLINE, "the drop's counter to tell"
+    )
     assert dropped_as_spoofed(sender) - before == 6
     assert send(sender, sender.address.mac, victim.address.mac, others) == ["red3"]
 
@@ -89,7 +92,7 @@ def test_unplugging_the_last_vm_of_a_node_removes_its_tunnels(lab: Lab) -> None:
             lambda: (
                 [remotes(node) for node in lab.nodes] == [{second.address}, {first.address}, set()]
             ),
-            5,
+            SPARE_SECONDS + 5,
             "the tunnels to and from node3 to go",
         )
         rest = [vm for vm in lab.vms if vm.node is not third]
@@ -110,7 +113,9 @@ def test_an_unplugged_vm_can_be_plugged_again(lab: Lab) -> None:
     for _ in range(2):
         with unplugged(lab, [lab.vm("red1"), lab.vm("blue4")]):
             wait_until(
-                lambda: not ping_answered(lab.vm("red2"), lab.vm("red1"), 0.2), 5, "red1 to be gone"
+                lambda: not ping_answered(lab.vm("red2"), lab.vm("red1"), 0.2),
+                DEADLINE,
+                "red1 to be gone",
             )
     assert matrix.measure(lab.vms).faults() == []
 
@@ -144,7 +149,9 @@ def test_a_key_can_be_taken_away_and_another_given(lab: Lab) -> None:
     try:
         assert lab.quantum.request("DELETE", path).status == 200
         wait_until(
-            lambda: not ping_answered(lab.vm("red1"), lab.vm("red3"), 0.2), 5, "red to be cut"
+            lambda: not ping_answered(lab.vm("red1"), lab.vm("red3"), 0.2),
+            DEADLINE,
+            "red to be cut",
         )
         assert lab.quantum.request("POST", f"{path}/9").status == 200
         matrix.wait_until_wired(lab.vms)

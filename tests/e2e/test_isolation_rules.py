@@ -20,7 +20,7 @@ from ryu_l2iso.lab.station import Stations, packet_socket
 from ryu_l2iso.lab.storm import tagged
 from ryu_l2iso.lab.topology import Lab
 from ryu_l2iso.lab.vm import VM
-from tests.e2e.probing import QUIET, TOKEN, ping_answered, send, send_frames, unplugged
+from tests.e2e.probing import DEADLINE, QUIET, TOKEN, ping_answered, send, send_frames, unplugged
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -50,7 +50,9 @@ def frames_to_everybody(lab: Lab, source: str) -> list[bytes]:
 
 def until_cut(lab: Lab, vm: VM, peer: VM) -> None:
     """Wait until a VM does not reach a peer any more."""
-    wait_until(lambda: not ping_answered(vm, peer, 0.2), 10, f"{vm.name} not to reach {peer.name}")
+    wait_until(
+        lambda: not ping_answered(vm, peer, 0.2), DEADLINE, f"{vm.name} not to reach {peer.name}"
+    )
 
 
 def inside_a_network_all_reach_all_once_and_between_networks_nobody(lab: Lab) -> None:
@@ -124,12 +126,12 @@ def a_vm_that_is_given_to_another_network_is_in_that_one_alone(lab: Lab) -> None
         try:
             until_cut(lab, red1, red2)
             until_reached = lambda: ping_answered(lab.vm("blue1"), red2, 0.2)  # noqa: E731
-            wait_until(until_reached, 10, "red2 to be in blue")
+            wait_until(until_reached, DEADLINE, "red2 to be in blue")
             assert send_frames(red2, frames_to_everybody(lab, red2.address.mac), [red1]) == []
         finally:
             lab.quantum.delete_interface(red2.iface_id)
             lab.quantum.create_interface(red2.iface_id, red2.network.network_id)
-            wait_until(lambda: ping_answered(red1, red2, 0.2), 10, "red2 to be in red again")
+            wait_until(lambda: ping_answered(red1, red2, 0.2), DEADLINE, "red2 to be in red again")
             # Where blue2 has another MAC than red2, blue1 remembers that of red2.
             lab.vm("blue1").namespace.ip("neigh flush dev eth0")
 

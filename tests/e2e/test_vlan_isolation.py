@@ -19,7 +19,7 @@ from ryu_l2iso.lab.storm import storm_process, tagged
 from ryu_l2iso.lab.topology import Lab
 from ryu_l2iso.lab.vm import DEAD_VLAN, VM
 from ryu_l2iso.pipelines.vlan import PIPELINE, Reason
-from tests.e2e.probing import QUIET, TOKEN, ping_answered, unplugged
+from tests.e2e.probing import DEADLINE, QUIET, TOKEN, ping_answered, unplugged
 
 ISOLATION = "vlan"
 
@@ -77,7 +77,7 @@ def test_the_dead_vlan_of_the_physical_network_is_dropped_and_counted(lab: Lab) 
     vm = lab.vm("red1")
     lab.quantum.delete_interface(vm.iface_id)
     try:
-        wait_until(lambda: tag(vm) == str(DEAD_VLAN), 10, "red1 to be in the dead VLAN")
+        wait_until(lambda: tag(vm) == str(DEAD_VLAN), DEADLINE, "red1 to be in the dead VLAN")
         frame = tagged(probe_frame(BROADCAST_MAC, UNKNOWN_MAC, TOKEN), DEAD_VLAN)
         wire = packet_socket(lab.physical.namespace, lab.flat.port(node))
         with contextlib.closing(wire), Stations([vm]) as stations:
@@ -85,7 +85,9 @@ def test_the_dead_vlan_of_the_physical_network_is_dropped_and_counted(lab: Lab) 
             while stations.read(QUIET):
                 pass
             assert stations.seen == {}
-        wait_until(lambda: dead_vlan_drops(node) == before + 1, 5, "the drop's counter to tell")
+        wait_until(
+            lambda: dead_vlan_drops(node) == before + 1, DEADLINE, "the drop's counter to tell"
+        )
     finally:
         lab.quantum.create_interface(vm.iface_id, vm.network.network_id)
         matrix.wait_until_wired(lab.vms)
@@ -97,7 +99,9 @@ def test_a_key_that_changes_is_followed_by_the_tags(lab: Lab) -> None:
     reds = [vm for vm in lab.vms if vm.network == red]
     try:
         assert lab.quantum.request("DELETE", path).status == 200
-        wait_until(lambda: {tag(vm) for vm in reds} == {str(DEAD_VLAN)}, 10, "red's tags to go")
+        wait_until(
+            lambda: {tag(vm) for vm in reds} == {str(DEAD_VLAN)}, DEADLINE, "red's tags to go"
+        )
         assert not any(sends(vm) for vm in reds)
         assert lab.quantum.request("POST", f"{path}/9").status == 200
         matrix.wait_until_wired(lab.vms)
@@ -149,9 +153,9 @@ def test_a_tag_that_was_changed_by_hand_is_put_right(lab: Lab) -> None:
     red1, blue = lab.vm("red1"), lab.networks[1]
     for settings in ((f"tag={blue.key}",), ("trunks=1,2",), ("vlan_mode=trunk",)):
         red1.node.vsctl("set", "port", red1.tap, *settings)
-        wait_until(lambda: has(red1, red1.network.key), 10, "red1 to be in its VLAN again")
+        wait_until(lambda: has(red1, red1.network.key), DEADLINE, "red1 to be in its VLAN again")
     red1.node.vsctl("clear", "port", red1.tap, "tag")
-    wait_until(lambda: has(red1, red1.network.key), 10, "red1 to be in its VLAN again")
+    wait_until(lambda: has(red1, red1.network.key), DEADLINE, "red1 to be in its VLAN again")
     assert matrix.measure(lab.vms).faults() == []
 
 
@@ -178,9 +182,11 @@ def test_a_port_whose_tag_cannot_be_set_has_no_flow_until_it_can(lab: Lab) -> No
     try:
         lab.quantum.request("DELETE", path)
         lab.quantum.request("POST", f"{path}/9")
-        wait_until(lambda: not sends(red1), 10, "red1's flow to go")
+        wait_until(lambda: not sends(red1), DEADLINE, "red1's flow to go")
         wait_until(
-            lambda: "setting tags: bridge" in lab.controller.log.read_text(), 10, "the log to tell"
+            lambda: "setting tags: bridge" in lab.controller.log.read_text(),
+            DEADLINE,
+            "the log to tell",
         )
         assert not sends(red1)
     finally:
@@ -245,8 +251,8 @@ def plug_for_a_while(vm: VM, eth0: socket.socket, wire: Capture) -> list[int]:
         return vm.network.key in got
 
     vm.plug()
-    wait_until(reached, 10, "the storm to reach the VM")
-    wait_until(lambda: vm.network.key in wire_vlans(wire, vm), 10, "the VM to be heard")
+    wait_until(reached, DEADLINE, "the storm to reach the VM")
+    wait_until(lambda: vm.network.key in wire_vlans(wire, vm), DEADLINE, "the VM to be heard")
     vm.unplug()
     return got + sources(eth0)
 

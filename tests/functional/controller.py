@@ -14,17 +14,10 @@ from pathlib import Path
 from types import TracebackType
 
 from tests.functional.ovs import DEADLINE, wait_until
+from tests.functional.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 MANAGER = (sys.executable, "-m", "ryu_l2iso.manager")
-
-
-def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Controller:

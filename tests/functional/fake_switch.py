@@ -38,12 +38,14 @@ def features(dpid: int, xid: int = 1) -> bytes:
     return message(FEATURES_REPLY, struct.pack("!QIBB2xII", dpid, 0, 254, 0, 0x4F, 0), xid)
 
 
-def packet_in(in_port: int, data: bytes = bytes(64), oxm: bytes | None = None) -> bytes:
+def packet_in(
+    in_port: int, data: bytes = bytes(64), oxm: bytes | None = None, cookie: int = 0
+) -> bytes:
     """Return a packet-in; ``oxm`` is its match's fields, if not just the port."""
     oxm = struct.pack("!HBBI", 0x8000, 0, 4, in_port) if oxm is None else oxm
     match = struct.pack("!HH", 1, 4 + len(oxm)) + oxm
     match += bytes(-len(match) % 8)
-    head = struct.pack("!IHBBQ", 0xFFFFFFFF, len(data), 1, 0, 0)
+    head = struct.pack("!IHBBQ", 0xFFFFFFFF, len(data), 1, 0, cookie)
     return message(PACKET_IN, head + match + b"\0\0" + data)
 
 

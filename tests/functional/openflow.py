@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import socket
 from collections.abc import Container, Sequence
 from types import TracebackType
 from typing import Any, ClassVar
@@ -17,6 +16,7 @@ from ryu_l2iso.openflow.server import Server
 from ryu_l2iso.pipelines.flow import Piece
 from ryu_l2iso.state.subjects import Subject
 from tests.functional.ovs import DEADLINE, wait_until
+from tests.functional.ports import free_port
 
 COOKIE = 0x4C32_0000_0000_0000
 MASK = 0xFFFF_0000_0000_0000
@@ -80,9 +80,7 @@ class Controller:
         self._handler: Any = None
 
     def __enter__(self) -> Controller:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         self.target = f"tcp:127.0.0.1:{port}"
         server = importlib.import_module(f"{framework.NAME}.controller.ofp_handler").OFPHandler
         framework.serve_openflow_with(Server)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -16,8 +17,8 @@ from types import TracebackType
 from typing import Callable
 
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
-DEADLINE = 20.0
-"""Seconds that a daemon or a command may take."""
+DEADLINE = 60.0
+"""Seconds that a daemon or a command may take, also on a machine that has much else to do."""
 
 
 def wait_until(condition: Callable[[], object], what: str, deadline: float = DEADLINE) -> None:
@@ -94,6 +95,10 @@ class OVS:
     def kill_vswitchd(self) -> None:
         """Kill ovs-vswitchd, as a crash does; its flows are gone."""
         self._kill("ovs-vswitchd")
+
+    def signal_vswitchd(self, number: signal.Signals) -> None:
+        """Send ovs-vswitchd a signal."""
+        self._daemons["ovs-vswitchd"].send_signal(number)
 
     def restart_ovsdb(self) -> None:
         """Kill ovsdb-server and start it again."""

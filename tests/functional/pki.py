@@ -61,26 +61,9 @@ class Pki:
         pki.make_authorities(strangers)
         pki.make_node(strangers, "foreign", [DPID])
         self._openssl(
-            "genpkey",
-            "-algorithm",
-            "EC",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-out",
-            "selfsigned.key",
-        )
-        self._openssl(
-            "req",
-            "-new",
-            "-x509",
-            "-key",
-            "selfsigned.key",
-            "-subj",
-            "/CN=x",
-            "-addext",
-            f"subjectAltName=URI:urn:l2iso:dpid:{DPID:016x}",
-            "-out",
-            "selfsigned.pem",
+            "req -new -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=x"
+            f" -addext subjectAltName=URI:urn:l2iso:dpid:{DPID:016x}"
+            " -keyout selfsigned.key -out selfsigned.pem"
         )
         pki.make_controller(self.directory, "elsewhere", ["192.0.2.77"])
 
@@ -106,44 +89,20 @@ class Pki:
         (folder / "index").touch()
         (folder / "serial").write_text("01\n")
         (folder / "config").write_text(_CA.format(folder=folder))
-        names = self._openssl("x509", "-in", f"{like}.pem", "-noout", "-ext", "subjectAltName")
+        names = self._openssl(f"x509 -in {like}.pem -noout -ext subjectAltName")
         entries = names.splitlines()[1].replace("IP Address:", "IP:").strip()
         (folder / "extensions").write_text(f"subjectAltName = {entries}\n")
+        self._openssl(f"req -new -key {like}.key -subj /CN={name} -out {name}.ca/request")
         self._openssl(
-            "req",
-            "-new",
-            "-key",
-            f"{like}.key",
-            "-subj",
-            f"/CN={name}",
-            "-out",
-            f"{folder}/request",
-        )
-        self._openssl(
-            "ca",
-            "-batch",
-            "-notext",
-            "-config",
-            f"{folder}/config",
-            "-startdate",
-            start,
-            "-enddate",
-            end,
-            "-in",
-            f"{folder}/request",
-            "-extfile",
-            f"{folder}/extensions",
-            "-cert",
-            f"{authority}.pem",
-            "-keyfile",
-            f"{authority}.key",
-            "-out",
-            f"{name}.pem",
+            f"ca -batch -notext -config {name}.ca/config -startdate {start} -enddate {end}"
+            f" -in {name}.ca/request -extfile {name}.ca/extensions"
+            f" -cert {authority}.pem -keyfile {authority}.key -out {name}.pem"
         )
         os.link(self.directory / f"{like}.key", self.directory / f"{name}.key")
 
-    def _openssl(self, *arguments: str) -> str:
-        command = ["openssl", *arguments]
+    def _openssl(self, arguments: str) -> str:
+        """Run openssl(1) in the directory; no argument has a space in it."""
+        command = ["openssl", *arguments.split()]
         done = subprocess.run(
             command, cwd=self.directory, capture_output=True, timeout=20, check=False
         )

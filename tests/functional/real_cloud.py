@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from ryu_l2iso.ovsdb import MARK
 from ryu_l2iso.pipelines.flow import Flow, Group
 from ryu_l2iso.pipelines.gre import GrePipeline
-from ryu_l2iso.pipelines.tunnels import TunnelSpec, desired_tunnels
+from ryu_l2iso.pipelines.tunnels import TunnelSpec, desired_tunnels, possible_tunnels
 from ryu_l2iso.state.ports import InterfaceFact, OFPort
 from ryu_l2iso.state.switches import OVSDB_ADDR, TUNNEL_ADDR
 from ryu_l2iso.state.values import dpid_to_str
@@ -194,8 +194,13 @@ class RealCloud:
         if self.state.switches.ovsdb_addr(node.dpid) is not None:
             tunnels = node.tunnels()
             wanted = desired_tunnels(self.state, node.dpid, "gre")
+            possible = possible_tunnels(self.state, node.dpid, "gre", self.state.switches.ids())
+            # One that nothing needs any more stays for a while.
+            found = [
+                row for row in tunnels.values() if row.name in wanted or row.name not in possible
+            ]
             yield from _differences(
-                label, map(_wanted_tunnel, wanted.values()), map(_found_tunnel, tunnels.values())
+                label, map(_wanted_tunnel, wanted.values()), map(_found_tunnel, found)
             )
             self._learn_tunnels(node, tunnels)
         pipeline = GrePipeline(self.state)

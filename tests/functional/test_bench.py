@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.functional.controller import ROOT
 
-DEADLINE = 120.0
+DEADLINE = 300.0
 WANTED = {"rate", "read_rate", "bulk", "bind", "cold", "messages", "plain_rate", "rtt", "bulk_4"}
 """One value of each of the measurements at least."""
 

@@ -14,6 +14,7 @@ from bench.simulator.schema import INSTALLED, Schema
 from bench.simulator.switch import BRIDGE, VM, Switch
 from bench.simulator.tables import Tables
 from ryu_l2iso.openflow import wire
+from ryu_l2iso.openflow.flow_entry import pack_flow, unpack_flow
 from ryu_l2iso.pipelines.flow import Flow, Group, Match, Meter, Output, Piece, ToGroup
 from ryu_l2iso.pipelines.gre import GrePipeline
 from tests.unit.cloud import Cloud
@@ -61,7 +62,7 @@ class Controller:
         replies = self.send(wire.pack_flow_stats_request(cookie, mask, 1))
         parts = [wire.unpack_flow_stats(reply) for reply in replies]
         assert [more for _, more in parts] == [True] * (len(parts) - 1) + [False]
-        return [flow for flows, _ in parts for flow in flows]
+        return [unpack_flow(flow) for flows, _ in parts for flow in flows]
 
 
 def test_flows_are_told_as_they_were_sent() -> None:
@@ -75,7 +76,7 @@ def test_flows_are_told_as_they_were_sent() -> None:
     pipeline = GrePipeline(state.state)
     pieces = [p for s in pipeline.subjects(1) for p in pipeline.desired(1, s)]
     flows = [piece for piece in pieces if isinstance(piece, Flow)]
-    replies = controller.bundle(*(wire.pack_flow_add(flow, 2) for flow in flows))
+    replies = controller.bundle(*(wire.pack_flow_add(pack_flow(flow), 2) for flow in flows))
     assert [wire.unpack_bundle_control(reply).kind for reply in replies] == [wire.COMMIT_REPLY]
     assert sorted(map(str, controller.flows())) == sorted(map(str, flows))
     assert controller.counts[wire.FLOW_MOD] == len(flows)
@@ -85,17 +86,17 @@ def test_flows_are_told_as_they_were_sent() -> None:
 def test_many_flows_come_in_several_replies() -> None:
     controller = Controller()
     flows = [FLOW._replace(priority=number) for number in range(2000)]
-    controller.bundle(*(wire.pack_flow_add(flow, 2) for flow in flows))
+    controller.bundle(*(wire.pack_flow_add(pack_flow(flow), 2) for flow in flows))
     assert controller.flows() == flows
 
 
 def test_a_flow_is_replaced_and_deleted_by_its_identity() -> None:
     controller = Controller()
     other = FLOW._replace(actions=(Output(4),))
-    controller.send(wire.pack_flow_add(FLOW, 1), wire.pack_flow_add(other, 2))
+    controller.send(wire.pack_flow_add(pack_flow(FLOW), 1), wire.pack_flow_add(pack_flow(other), 2))
     assert controller.flows() == [other]
     assert not controller.flows(1, 0xFF)
-    controller.send(wire.pack_flow_delete_strict(FLOW, 3))
+    controller.send(wire.pack_flow_delete_strict(pack_flow(FLOW), 3))
     assert not controller.flows()
 
 
@@ -114,7 +115,7 @@ def test_a_bundle_with_a_refused_message_changes_nothing() -> None:
     group = Group(7, (1,))
     controller.send(wire.pack_group_add(group, 1))
     mods = wire.pack_group_add(Group(8, ()), 2), wire.pack_group_add(group, 3)
-    replies = controller.bundle(*mods, wire.pack_flow_add(FLOW, 4))
+    replies = controller.bundle(*mods, wire.pack_flow_add(pack_flow(FLOW), 4))
     assert [reply[1] for reply in replies] == [wire.ERROR, wire.ERROR]
     assert list(controller.tables.groups) == [7]
     assert not controller.flows()
@@ -123,7 +124,7 @@ def test_a_bundle_with_a_refused_message_changes_nothing() -> None:
 def test_a_group_takes_its_flows_along() -> None:
     controller = Controller()
     flow = FLOW._replace(actions=(ToGroup(7),))
-    controller.send(wire.pack_group_add(Group(7, ()), 1), wire.pack_flow_add(flow, 2))
+    controller.send(wire.pack_group_add(Group(7, ()), 1), wire.pack_flow_add(pack_flow(flow), 2))
     controller.send(wire.pack_group_delete(7, 3))
     assert not controller.flows()
 

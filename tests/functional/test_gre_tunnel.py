@@ -8,10 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from ryu_l2iso.ovsdb.tunnel_ports import SPARE_SECONDS
 from ryu_l2iso.state.interfaces import NETWORK_ID
 from ryu_l2iso.state.ports import OFPort
-from tests.functional.controller import Controller, free_port
+from tests.functional.controller import Controller
 from tests.functional.ovs import OVS, wait_until
+from tests.functional.ports import free_port
 from tests.functional.real_cloud import BRIDGE, SUITE, Node, RealCloud
 
 MAC_A, MAC_B, MAC_C, MAC_D = (f"02:00:00:00:00:0{digit}" for digit in "abcd")
@@ -72,10 +74,13 @@ def test_ports_appear_and_go(real: RealCloud) -> None:
     real.settle()
     real.unplug(second, 101)
     real.settle()
-    assert [len(node.ovs.flows(BRIDGE)) for node in real.nodes] == [3, 3]
+    for node in real.nodes:
+        assert len(node.ovs.flows(BRIDGE)) == 3 + len(node.tunnels())
 
 
-def test_tunnels_are_there_exactly_while_a_network_is_on_both_ends(real: RealCloud) -> None:
+def test_tunnels_are_there_while_a_network_is_on_both_ends_and_some_seconds(
+    real: RealCloud,
+) -> None:
     first, second = real.nodes
     real.network("blue", 43)
 
@@ -92,8 +97,20 @@ def test_tunnels_are_there_exactly_while_a_network_is_on_both_ends(real: RealClo
     assert tunnels() == [1, 1]
     real.unplug(first, 101)
     assert tunnels() == [1, 1]
+    before = [node.tunnels() for node in real.nodes]
     real.unplug(first, 102)
-    assert tunnels() == [0, 0]
+    assert tunnels() == [1, 1]
+    for node in real.nodes:
+        assert not any(_lets_in_from_a_tunnel(flow) for flow in node.ovs.flows(BRIDGE))
+    real.plug(first, 102, "blue", MAC_B)
+    real.settle()
+    assert [node.tunnels() for node in real.nodes] == before, "not made anew"
+    real.unplug(first, 102)
+    wait_until(lambda: tunnels() == [0, 0], "the tunnels to go", SPARE_SECONDS + 5)
+
+
+def _lets_in_from_a_tunnel(flow: str) -> bool:
+    return "in_port=" in flow and flow.endswith("actions=goto_table:2")
 
 
 def share_red(real: RealCloud) -> None:
@@ -198,7 +215,7 @@ def test_a_key_taken_away_takes_its_flows_and_another_brings_them_back(real: Rea
     real.rest("DELETE", "/tunnels/networks/red/key")
     real.state.remove_key("red")
     real.settle()
-    assert [len(node.ovs.flows(BRIDGE)) for node in real.nodes] == [3, 3]
+    assert [len(node.ovs.flows(BRIDGE)) for node in real.nodes] == [4, 4], "the tunnel's, too"
     real.rest("POST", "/tunnels/networks/red/key/99")
     real.state.add_key("red", 99)
     real.settle()

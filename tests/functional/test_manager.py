@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.functional.controller import MANAGER, ROOT, Controller, free_port
+from tests.functional.controller import MANAGER, ROOT, Controller
 from tests.functional.ovs import DEADLINE, OVS, wait_until
+from tests.functional.ports import free_port
 
 SUITE = ("quantum_adapter", "tunnel_port_updater", "gre_tunnel", "rest")
 

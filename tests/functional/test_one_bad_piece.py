@@ -55,7 +55,7 @@ def test_what_is_refused_costs_its_subject_only_and_heals(
     assert (ovs.groups("br0"), ovs.meters("br0")) == ([], [])
     told = left_out(caplog)
     for line, (subject, why) in zip(
-        told,
+        sorted(told),
         [
             ("network huge", "longer than OpenFlow's 65535"),
             ("port 11", "OFPBAC_BAD_OUT_GROUP"),

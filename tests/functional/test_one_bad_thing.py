@@ -13,8 +13,9 @@ import pytest
 from ryu_l2iso.pipelines.tunnels import tunnel_name
 from ryu_l2iso.state.switches import TUNNEL_ADDR
 from ryu_l2iso.state.values import dpid_to_str
-from tests.functional.controller import Controller, free_port
+from tests.functional.controller import Controller
 from tests.functional.ovs import OVS, wait_until
+from tests.functional.ports import free_port
 from tests.functional.real_cloud import BRIDGE, SUITE, Node, RealCloud
 
 USUAL = 2.0
@@ -131,6 +132,8 @@ def test_a_tunnel_port_that_cannot_be_had_costs_no_other(real: RealCloud) -> Non
         for node in (second, third):
             real.unplug(node, 101)
         real.settle()
+        # It would stay for a while, and have the name that somebody else is to take.
+        first.ovs.vsctl("--if-exists", "del-port", BRIDGE, TAKEN)
 
 
 def used(node: Node, tunnel: str) -> bool:

@@ -15,9 +15,10 @@ import eventlet
 import pytest
 
 from ryu_l2iso.exceptions import OVSDBError
-from ryu_l2iso.ovsdb import Connection, EnsureTunnelPort, Fleet, InterfaceRow
+from ryu_l2iso.ovsdb import Connection, EnsureTunnelPort, Fleet, InterfaceRow, health
 from tests.functional.ovs import OVS, wait_until
 from tests.functional.ovsdb_recorder import Recorder
+from tests.functional.ports import free_port
 
 DPID = 0x11
 TUNNEL = EnsureTunnelPort("l2t0a000002", "gre", "10.0.0.1", "10.0.0.2", 0x22)
@@ -44,15 +45,15 @@ def connect() -> Iterator[_Connections]:
 
 
 @pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a server that is silent named soon."""
+    monkeypatch.setattr(health, "SILENT_AFTER", 0.2)
+    monkeypatch.setattr("ryu_l2iso.ovsdb.connection.CHECK_INTERVAL_MS", 100)
+
+
+@pytest.fixture
 def seen() -> Recorder[int]:
     return Recorder()
-
-
-def _free_port(family: socket.AddressFamily, host: str) -> int:
-    with socket.socket(family) as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _delete_port_while_down(ovs: OVS, name: str) -> None:
@@ -135,14 +136,26 @@ def test_a_bridge_whose_datapath_id_is_not_written_yet_is_not_gone(
 
 
 def test_a_server_that_starts_later_is_read_then_and_its_absence_is_logged_once(
-    ovs: OVS, connect: _Connections, seen: Recorder[int], caplog: pytest.LogCaptureFixture
+    ovs: OVS,
+    connect: _Connections,
+    seen: Recorder[int],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    soon: None,
 ) -> None:
+    troubles: list[str] = []
+    log_once = health.Health.log_once
+
+    def counted(self: health.Health, trouble: str, traceback: bool = False) -> None:
+        troubles.append(trouble)
+        log_once(self, trouble, traceback)
+
+    monkeypatch.setattr(health.Health, "log_once", counted)
     caplog.set_level(logging.INFO)
     ovs.add_bridge("br0", DPID)
     ovs.kill_ovsdb()
     connect(ovs.db_address, seen)
-    wait_until(lambda: "does not answer" in caplog.text, "a line in the log")
-    time.sleep(1.5)
+    wait_until(lambda: len(troubles) > 3, "four looks at a server that is not there")
     assert caplog.text.count("does not answer") == 1
     ovs.start_ovsdb()
     seen.wait_synced()
@@ -201,6 +214,7 @@ def test_a_server_that_stalls_costs_its_own_switch_only(
     connect: _Connections,
     fake_server: Callable[[bytes], list[float]],
     caplog: pytest.LogCaptureFixture,
+    soon: None,
 ) -> None:
     ovs.add_bridge("br0", DPID)
     calls = fake_server(b"")
@@ -221,7 +235,6 @@ RUBBISH = [
     b"\xff\xfe\x00",
     b'{"id":null,"method":"update3","params":[null,null,{"Port":{"x":1}}]}',
     b'{"id":null,"method":"update2","params":[null,7]}',
-    b'{"id":1,"result":[],"error":null}' * 100,
     b"[" * 10000,
 ]
 
@@ -236,13 +249,28 @@ def test_a_server_that_talks_rubbish_is_called_again_with_back_off(
 ) -> None:
     calls = fake_server(rubbish)
     connection = connect(f"tcp:127.0.0.1:{calls[0]}", seen)
-    wait_until(lambda: len(calls) > 1, "the first connection")
     busy = time.process_time()
-    time.sleep(1.5)
-    assert len(calls) <= 4
+    wait_until(lambda: len(calls) > 2, "the second connection")
+    assert calls[2] - calls[1] > 0.9
     assert time.process_time() - busy < 0.5, "it must not spin"
     ovs.add_bridge("br0", DPID)
     connection.move(ovs.db_address)
+    seen.wait_synced()
+
+
+def test_answers_to_what_was_not_asked_are_not_taken(
+    ovs: OVS,
+    connect: _Connections,
+    seen: Recorder[int],
+    fake_server: Callable[[bytes], list[float]],
+    caplog: pytest.LogCaptureFixture,
+    soon: None,
+) -> None:
+    calls = fake_server(b'{"id":1,"result":[],"error":null}' * 100)
+    connected = connect(f"tcp:127.0.0.1:{calls[0]}", seen)
+    wait_until(lambda: "does not give its database" in caplog.text, "a line in the log")
+    ovs.add_bridge("br0", DPID)
+    connected.move(ovs.db_address)
     seen.wait_synced()
 
 
@@ -321,7 +349,7 @@ def test_a_fleet_moves_a_switch_and_keeps_what_is_known(seen: Recorder[int]) -> 
 
 def test_ipv6_over_tcp(ovs: OVS, connect: _Connections, seen: Recorder[int]) -> None:
     ovs.add_bridge("br0", DPID)
-    port = _free_port(socket.AF_INET6, "::1")
+    port = free_port("::1")
     ovs.vsctl("set-manager", f"ptcp:{port}:[::1]")
     connection = connect(f"tcp:[::1]:{port}", seen)
     seen.wait_synced()

@@ -157,6 +157,7 @@ def timed(call: Callable[[], tuple[int, str]]) -> float:
     return time.monotonic() - started
 
 
+@pytest.mark.alone
 def test_a_thousand_slow_clients_hold_up_nobody(tmp_path: Path) -> None:
     """From the same address as who is quick, and more of them than there may be connections."""
     with controller(tmp_path / "state.db") as running:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.functional.controller import Controller, free_port
+from tests.functional.controller import Controller
 from tests.functional.ovs import DEADLINE, OVS, wait_until
+from tests.functional.ports import free_port
 from tests.functional.real_cloud import BRIDGE, SUITE, Node, RealCloud
 
 ROOT = Path(__file__).parents[2]

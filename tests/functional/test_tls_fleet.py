@@ -16,9 +16,10 @@ from ryu_l2iso.registration import Controller as RestClient
 from ryu_l2iso.registration import ControllerError
 from ryu_l2iso.rest import Https
 from ryu_l2iso.rest.server import Server
-from tests.functional.controller import MANAGER, Controller, free_port
+from tests.functional.controller import MANAGER, Controller
 from tests.functional.ovs import OVS, wait_until
 from tests.functional.pki import DPID, HOST, OTHER_DPID, Pki, replace
+from tests.functional.ports import free_port
 from tests.functional.ryu_env import ryu_manager
 from tests.functional.test_agent import Agents
 from tests.functional.test_ryu_manager import APPS
@@ -187,6 +188,13 @@ def test_certificates_are_read_again_by_both_servers(fleet: Fleet) -> None:
     new = ssl.PEM_cert_to_DER_cert(Path(current).read_text())
     assert [fleet.served_certificate(port) for port in ports] == [new, new]
     assert "PRIVATE KEY" not in fleet.controller.log()
+
+
+def test_nobody_has_the_controller_open_a_unix_socket(fleet: Fleet, ovs: OVS) -> None:
+    client = RestClient(fleet.url, ca=str(fleet.pki.directory / "controller-ca.pem"))
+    with pytest.raises(ControllerError, match="400 ovsdb_addr: must not be unix:PATH"):
+        client.set_ovsdb_addr(OTHER_DPID, ovs.db_address)
+    client.set_ovsdb_addr(OTHER_DPID, "ssl:192.0.2.77:6640")
 
 
 def test_rest_clients_can_be_asked_for_certificates(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,10 @@ import pytest
 from ryu_l2iso import pki as making
 from ryu_l2iso import tls
 from ryu_l2iso.exceptions import InvalidValue, L2IsoError
+from ryu_l2iso.framework import CONF
+from ryu_l2iso.rest import Rest
 from tests.functional.pki import Pki
+from tests.unit.rest_client import FakeCore
 
 
 def test_files_that_cannot_be_used_are_refused_at_start(pki: Pki, tmp_path: Path) -> None:
@@ -54,6 +58,40 @@ def test_plain_openflow_is_served_only_if_asked_for(pki: Pki) -> None:
     ]
     with pytest.raises(InvalidValue, match="ofp_tcp_listen_port: must differ"):
         tls.openflow_listeners(_conf(**options, plaintext=["openflow"]))
+
+
+def test_ovsdb_goes_by_tls_alone_unless_plain_is_asked_for(pki: Pki) -> None:
+    options = _options(pki.controller)
+    assert not tls.ovsdb_by_tls_alone(_conf())
+    assert tls.ovsdb_by_tls_alone(_conf(**options, plaintext=["openflow", "rest"]))
+    assert not tls.ovsdb_by_tls_alone(_conf(**options, plaintext=["ovsdb"]))
+
+
+@pytest.mark.parametrize(
+    ("host", "https", "warned"),
+    [("127.0.0.1", False, False), ("", False, True), ("192.0.2.1", False, True), ("", True, False)],
+)
+def test_tokens_that_can_be_read_on_the_way_are_warned_of(
+    pki: Pki,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    host: str,
+    https: bool,
+    warned: bool,
+) -> None:
+    (tmp_path / "tokens").touch(mode=0o600)
+    files = pki.controller
+    with contextlib.ExitStack() as undo:
+        options = {"wsapi_host": host, "token_file": str(tmp_path / "tokens")}
+        if https:
+            options.update(wsapi_privkey=files.private_key, wsapi_cert=files.certificate)
+        for name, value in options.items():
+            group = "l2iso" if name == "token_file" else None
+            CONF.set_override(name, value, group)
+            undo.callback(CONF.clear_override, name, group)
+        Rest(l2iso=FakeCore())
+    said = [line for line in caplog.messages if "sees the tokens; set wsapi_privkey" in line]
+    assert len(said) == warned
 
 
 def test_certificates_without_an_authority_for_switches_are_refused(pki: Pki) -> None:

@@ -29,10 +29,10 @@ from ryu_l2iso.ovsdb import (
     use_tls,
 )
 from ryu_l2iso.ovsdb.node_stream import NodeStream, stream_name
-from tests.functional.controller import free_port
 from tests.functional.ovs import OVS, wait_until
 from tests.functional.ovsdb_recorder import Recorder
 from tests.functional.pki import DPID, Pki, replace
+from tests.functional.ports import free_port
 
 TUNNEL = EnsureTunnelPort("l2t0a000002", "gre", "10.0.0.1", "10.0.0.2", 0x22)
 
@@ -139,7 +139,7 @@ def test_a_server_without_tls_is_named_as_such(node: OVS, caplog: pytest.LogCapt
 
 
 def test_a_server_that_stalls_in_the_handshake_costs_no_time_and_no_other(
-    node: OVS, pki: Pki, monkeypatch: pytest.MonkeyPatch
+    node: OVS, pki: Pki, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     looks: list[str] = []
     shake_hands = NodeStream._shake_hands
@@ -153,7 +153,8 @@ def test_a_server_that_stalls_in_the_handshake_costs_no_time_and_no_other(
         stalled = f"ssl:127.0.0.1:{silent.getsockname()[1]}"
         with _connected(stalled), _connected(_serve(node, pki.node)) as (_, seen):
             seen.wait_synced()
-            time.sleep(0.5)
+            line = f"OVSDB server {stalled} does not answer"
+            wait_until(lambda: line in caplog.text, line)
     attempts = looks.count(stream_name(stalled, DPID))
     assert 0 < attempts < 20
 
@@ -190,6 +191,7 @@ def _wait_to_receive(stream: Stream) -> float:
     ("address", "dpid", "said"),
     [
         ("tcp:192.0.2.1:6640", DPID, "is without TLS, and the option plaintext has no ovsdb"),
+        ("unix:/run/db.sock", DPID, "is without TLS, and the option plaintext has no ovsdb"),
         ("ssl:192.0.2.1:6640", None, "only a switch known by its dpid"),
     ],
 )
@@ -201,11 +203,11 @@ def test_addresses_that_are_not_used(address: str, dpid: int | None, said: str) 
 def test_addresses_that_are_used(pki: Pki) -> None:
     named = "l2iso-tls:00000000000000a1@[2001:db8::1]:6640"
     assert stream_name("ssl:[2001:db8::1]:6640", DPID) == named
-    assert stream_name("unix:/run/db.sock", DPID) == "unix:/run/db.sock"
-    use_tls(tls.Credentials("OVSDB client", pki.controller, server=False), plaintext=True)
-    assert stream_name("tcp:192.0.2.1:6640", DPID) == "tcp:192.0.2.1:6640"
-    use_tls(None, plaintext=False)
-    assert stream_name("tcp:192.0.2.1:6640", DPID) == "tcp:192.0.2.1:6640"
+    as_controller = tls.Credentials("OVSDB client", pki.controller, server=False)
+    for credentials, plaintext in ((as_controller, True), (None, False)):
+        use_tls(credentials, plaintext)
+        for plain in ("tcp:192.0.2.1:6640", "unix:/run/db.sock"):
+            assert stream_name(plain, DPID) == plain
     with pytest.raises(OVSDBError, match="needs ctl_privkey, ctl_cert and ca_certs"):
         stream_name("ssl:192.0.2.1:6640", DPID)
 
@@ -248,6 +250,7 @@ def test_a_node_shows_new_files_without_a_restart(
 
 def test_the_first_step_on_a_node_by_its_agent(node: OVS, pki: Pki) -> None:
     files, port = pki.node, free_port()
+    use_tls(tls.Credentials("OVSDB client", pki.controller, server=False), plaintext=True)
     node.vsctl("del-ssl", "--", "del-manager")
     secured = EnsureTLS(files.private_key, files.certificate, str(files.ca_certs))
     local = Connection("br0", node.db_address, Recorder[str]())

@@ -21,7 +21,10 @@ from hypothesis import strategies as st
 
 from ryu_l2iso.framework import NAME, ofproto_v1_4, ofproto_v1_4_parser
 from ryu_l2iso.openflow import inspection, wire
+from ryu_l2iso.openflow.flow_entry import as_packed
 from ryu_l2iso.openflow.framing import WireError
+from ryu_l2iso.openflow.packet_in import read_packet_in
+from ryu_l2iso.pipelines.table import COOKIE_MAGIC
 from tests.functional.controller import Controller
 from tests.functional.fake_switch import (
     BARRIER_REPLY,
@@ -53,8 +56,10 @@ PARSER: Any = importlib.import_module(f"{NAME}.ofproto.ofproto_parser")
 SECONDS = float(os.environ.get("L2ISO_FUZZ_SECONDS", "0"))
 SEED = int(os.environ.get("L2ISO_FUZZ_SEED", "1"))
 
-MAX_GROWTH = 40
-"""MB by which the controller may grow, however long it is fuzzed."""
+MAX_GROWTH = 64
+"""MB by which the controller may grow, however long it is fuzzed.
+
+It grows by some 10 kB a connection up to 50 MB, and then no more."""
 
 DPIDS = itertools.count(0x2000)
 
@@ -75,6 +80,7 @@ VALID = (
     multipart(PORT_DESC, port(1, b"vm1", PROPERTY) + port(2, b"vm2", PROPERTY)),
     port_status(port(3, b"vm3", PROPERTY)),
     packet_in(1),
+    packet_in(1, cookie=COOKIE_MAGIC),
     packet_in(1, oxm=struct.pack("!HBBIHBBQ", 0x8000, 0, 4, 1, 0x8000, 4, 8, 9)),
     message(BARRIER_REPLY),
     message(BUNDLE_CONTROL, struct.pack("!IHH", 1, 5, 3)),
@@ -140,8 +146,9 @@ def inspect(buf: bytes) -> None:
     elif kind == inspection.PORT_STATUS:
         framework_takes(inspection.plain_port_status(buf).buf)
     elif kind == inspection.PACKET_IN:
-        plain = inspection.plain_packet_in(buf)
-        if plain is not None:
+        if inspection.is_ours(buf):
+            read_packet_in(7, buf)
+        elif (plain := inspection.plain_packet_in(buf)) is not None:
             framework_takes(plain)
     elif kind == inspection.MULTIPART_REPLY and buf[8:10] == b"\0\x0d":
         framework_takes(inspection.plain_ports(buf)[0].buf)
@@ -149,7 +156,7 @@ def inspect(buf: bytes) -> None:
         for unpack in (
             wire.unpack_error,
             wire.unpack_bundle_control,
-            wire.unpack_flow_stats,
+            lambda reply: list(map(as_packed, wire.unpack_flow_stats(reply)[0])),
             wire.unpack_group_desc,
             wire.unpack_meter_config,
             wire.unpack_aggregate,

@@ -15,7 +15,7 @@ from ryu_l2iso.openflow.parties import Source, Watcher
 from ryu_l2iso.openflow.plan import Contents, Plan
 from ryu_l2iso.openflow.programmer import Programmer
 from ryu_l2iso.state.interfaces import NETWORK_ID
-from ryu_l2iso.state.ports import InterfaceFact, OFPort
+from ryu_l2iso.state.ports import InterfaceFact, OFPort, PortId
 from ryu_l2iso.state.records import Record, RecordId, Value
 from ryu_l2iso.state.state import State
 from ryu_l2iso.state.subjects import Subject
@@ -208,6 +208,15 @@ class World:
         real.gone = True
         if real.link is None:
             real.end()
+        self.state.confirmations.dismissal_recorded(dpid)
+        self.commit()
+
+    def give_up(self) -> None:
+        """Let those be gone that were to be and have not come back after a restart."""
+        for dpid in self.state.confirmations.missing():
+            self.reals[dpid].end()
+            self.state.confirmations.failed(dpid)
+        self.commit()
 
     def plug(self, dpid: int, port_no: int, vm: VM) -> None:
         self.unplug(dpid, port_no)
@@ -228,6 +237,10 @@ class World:
             self.state.ports.update_interfaces(dpid, {vm.iface_id: None})
         self.commit()
 
+    def learn(self, dpid: int, port_no: int, mac: str) -> None:
+        self.state.macs.learn(PortId(dpid, port_no), mac)
+        self.commit()
+
     def connect(self, dpid: int) -> None:
         real = self.reals[dpid]
         if real.link is None:
@@ -235,6 +248,8 @@ class World:
             self.state.ports.replace_of_ports(dpid, real.of_ports())
             self.commit()
             self.programmers[dpid].connected(real.link)
+            if self.state.confirmations.is_dismissed(dpid):
+                self.programmers[dpid].ovsdb_read()
 
     def disconnect(self, dpid: int) -> None:
         real = self.reals[dpid]

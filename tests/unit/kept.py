@@ -41,6 +41,8 @@ def new_state(isolation: str) -> State:
     state = State({"gre": GRE_KEYS, "vlan": VLAN_KEYS, "mac": None}[isolation])
     if isolation == "mac":
         state.macs.tell_apart(2)
+    if isolation == "vlan":
+        state.ports.vlans.tell_apart()
     return state
 
 
@@ -195,6 +197,10 @@ def deregistered(kept: Kept, n: Numbers) -> None:
     kept.state.ports.forget(DPIDS[n[0]])
 
 
+def dismissed(kept: Kept, n: Numbers) -> None:
+    kept.state.remove_switch(DPIDS[n[0]])
+
+
 ACTS: tuple[Act, ...] = (
     lambda kept, n: kept.state.ensure_network(NETWORK_IDS[n[0] % 2]),
     lambda kept, n: kept.state.remove_network(NETWORK_IDS[n[0] % 2]),
@@ -211,7 +217,7 @@ ACTS: tuple[Act, ...] = (
     lambda kept, n: kept.state.ports.keep_interfaces(DPIDS[n[0]], {f"tap{PORT_NOS[n[1]]}"}),
     lambda kept, n: kept.program(n[0] > 0),
     *(plug, plug, plug, row, tunnel_row, no_row, of_port, all_ports, shown, learn, port, no_port),
-    *(port_mac, remote, no_remote, retag, tag_set, registered, deregistered),
+    *(port_mac, remote, no_remote, retag, tag_set, registered, deregistered, dismissed),
 )
 
 Steps = list[tuple[int, Numbers]]
@@ -248,4 +254,5 @@ def act(kept: Kept, step: tuple[int, Numbers]) -> None:
 
 def is_taken(step: tuple[int, Numbers]) -> bool:
     """Tell whether a step is a call of REST."""
-    return ACTS[step[0]] in (*ACTS[:7], port, no_port, port_mac, remote, no_remote, registered)
+    own = (port, no_port, port_mac, remote, no_remote, registered, dismissed)
+    return ACTS[step[0]] in (*ACTS[:7], *own)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Callable
 
 from ryu_l2iso.exceptions import SwitchError
 from ryu_l2iso.openflow.connection import Connection
+from ryu_l2iso.openflow.flow_entry import COOKIE, pack_flow, unpack_flow
 from ryu_l2iso.openflow.plan import Contents, Plan
-from ryu_l2iso.openflow.wire import InstalledFlow, InstalledGroup, InstalledMeter
+from ryu_l2iso.openflow.wire import InstalledGroup, InstalledMeter
 from ryu_l2iso.pipelines.flow import Flow, Group, Match, Output, Piece, ToGroup
 from ryu_l2iso.state.subjects import NetworkSubject, PortSubject, Subject
 
@@ -26,6 +27,32 @@ def flood(*ports: int) -> tuple[Flow | Group, ...]:
         Group(7, ports),
         Flow(1, 5, Match(tunnel_id=7), (ToGroup(7),), None, 0x100),
     )
+
+
+def packed(*flows: Flow) -> dict[bytes, bytes]:
+    """Return flows as `Contents` and `Plan` have them."""
+    return dict(map(pack_flow, flows))
+
+
+def key(flow: Flow) -> bytes:
+    """Return what names a flow."""
+    return pack_flow(flow)[0]
+
+
+def flows(contents: Contents) -> list[Flow]:
+    """Return the flows of contents, all of which must be of a shape of ours."""
+    found = []
+    for entry in contents.flows.items():
+        flow = unpack_flow(entry)
+        assert isinstance(flow, Flow), flow
+        found.append(flow)
+    return found
+
+
+def opaque(flow: Flow) -> dict[bytes, bytes]:
+    """Return a flow to which somebody gave an instruction that none of ours has."""
+    name, body = pack_flow(flow)
+    return {name: body + bytes.fromhex("0005000800000000")}
 
 
 class Source:
@@ -61,11 +88,17 @@ class Switch(Connection):
         self.before_commit: Callable[[], None] = lambda: None
         self.after_read: Callable[[], None] = lambda: None
 
-    def read_flows(self, cookie: int, mask: int, deadline: float) -> list[InstalledFlow]:
-        return [f for f in self.holds.flows.values() if f.cookie & mask == cookie]
+    def read_flows(
+        self, cookie: int, mask: int, expected: Mapping[bytes, bytes], deadline: float
+    ) -> dict[bytes, bytes]:
+        return {
+            key: body
+            for key, body in self.holds.flows.items()
+            if int.from_bytes(body[COOKIE], "big") & mask == cookie
+        }
 
     def count_flows(self, cookie: int, mask: int, deadline: float) -> int:
-        return len(self.read_flows(cookie, mask, deadline))
+        return len(self.read_flows(cookie, mask, {}, deadline))
 
     def read_groups(self, deadline: float) -> list[InstalledGroup]:
         self.after_read()

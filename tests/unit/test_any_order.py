@@ -16,7 +16,7 @@ from ryu_l2iso.pipelines.gre import GrePipeline
 from ryu_l2iso.pipelines.tunnels import desired_tunnels
 from ryu_l2iso.state.interfaces import NETWORK_ID
 from ryu_l2iso.state.locations import DUPLICATE
-from ryu_l2iso.state.ports import InterfaceFact, OFPort
+from ryu_l2iso.state.ports import AssignedPort, InterfaceFact, OFPort, PortId
 from ryu_l2iso.state.state import State
 from ryu_l2iso.state.subjects import Subject
 from ryu_l2iso.state.switches import OVSDB_ADDR, TUNNEL_ADDR
@@ -44,7 +44,7 @@ class World:
     state: State = field(default_factory=lambda: State(GRE_KEYS, DUPLICATE))
     rows: dict[tuple[int, str], InterfaceFact] = field(default_factory=dict)
     installed: Installed = field(default_factory=dict)
-    tunnels: dict[int, set[str]] = field(default_factory=dict)
+    tunnels: dict[int, dict[int, set[str]]] = field(default_factory=dict)
 
     def write(self, dpid: int, name: str, **columns: object) -> None:
         """Write columns of a row that exists; facts about a row that is not there wait."""
@@ -60,8 +60,10 @@ class World:
             for subject in subjects:
                 parts = frozenset(map(str, pipeline.desired(dpid, subject)))
                 self.installed.setdefault(dpid, {})[subject] = parts
-        for dpid in changes.tunnels:
-            self.tunnels[dpid] = set(desired_tunnels(self.state, dpid, "gre"))
+        for dpid, remotes in changes.tunnels.items():
+            known = self.tunnels.setdefault(dpid, {})
+            for remote in remotes:
+                known[remote] = set(desired_tunnels(self.state, dpid, "gre", {remote}))
 
     def kept(self) -> dict[int, set[str]]:
         """Return dpid → flows and groups, as kept up to date."""
@@ -150,6 +152,16 @@ def switch_fact(dpid: int) -> Fact:
     )
 
 
+def remote_fact(dpid: int, port_no: int, remote: int) -> Fact:
+    """REST says where a port leads, whatever has its number."""
+    port_id = PortId(dpid, port_no)
+    return Fact(
+        f"remote {port_id}",
+        lambda w: w.state.ports.put_assigned(port_id, AssignedPort(remote_dpid=remote)),
+        lambda w: w.state.ports.put_assigned(port_id, None),
+    )
+
+
 def all_facts() -> list[Fact]:
     facts = [network_fact(n) for n in NETWORKS]
     facts += [key_fact(n, key) for n, key in NETWORKS.items()]
@@ -168,6 +180,8 @@ def all_facts() -> list[Fact]:
             name, port_no = tunnel_name(remote), 10 + remote
             row = {"ofport": port_no, "tunnel_remote": f"10.0.0.{remote}"}
             facts += [port_fact(dpid, port_no, name), column_fact(dpid, name, **row)]
+
+    facts += [remote_fact(1, 50, 2), port_fact(1, 50, "extra")]
     return facts
 
 
@@ -208,7 +222,7 @@ def test_any_order_with_repeats_and_removals(
     assert expected.kept() == expected.full()
     for dpid in DPIDS:
         wanted = set(desired_tunnels(world.state, dpid, "gre"))
-        assert world.tunnels.get(dpid, set()) == wanted
+        assert set().union(*world.tunnels.get(dpid, {}).values()) == wanted
         assert set(desired_tunnels(expected.state, dpid, "gre")) == wanted
 
 
@@ -223,7 +237,7 @@ def test_flows_of_different_subjects_never_share_an_identity(
     pipeline = GrePipeline(world.state)
     for dpid in DPIDS:
         parts = [p for s in pipeline.subjects(dpid) for p in pipeline.desired(dpid, s)]
-        flows = [part.id for part in parts if isinstance(part, Flow)]
+        flows = [part[:3] for part in parts if isinstance(part, Flow)]
         groups = [part.group_id for part in parts if isinstance(part, Group)]
         assert len(flows) == len(set(flows))
         assert len(groups) == len(set(groups))

@@ -11,10 +11,12 @@ from typing import Callable
 
 import pytest
 
-PACKAGE = Path(__file__).parents[2] / "ryu_l2iso"
-FILES = sorted(PACKAGE.rglob("*.py"))
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / "ryu_l2iso").rglob("*.py"))
+BENCH = sorted((ROOT / "bench").rglob("*.py"))
 PURE = ("ryu_l2iso.state", "ryu_l2iso.pipelines")
 FRAMEWORKS = ("ryu", "os_ken")
+OURS = ("ryu_l2iso", *FRAMEWORKS)
 
 # Of the standard library, what touches nothing outside the program.
 STANDARD = {
@@ -22,6 +24,9 @@ STANDARD = {
     *("functools", "hashlib", "heapq", "ipaddress", "itertools", "json", "math", "operator"),
     *("re", "string", "struct", "typing", "uuid"),
 }
+
+Rule = Callable[[Path], Iterator[str]]
+"""Yields where a file breaks it."""
 
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
@@ -36,7 +41,7 @@ def tree(path: Path) -> ast.Module:
 
 def module_name(path: Path) -> str:
     """Return the module that a file is."""
-    parts = ["ryu_l2iso", *path.relative_to(PACKAGE).with_suffix("").parts]
+    parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
@@ -91,6 +96,30 @@ def ovs_imported(path: Path) -> Iterator[str]:
     """Yield imports of ``ovs`` outside its package."""
     if not is_under(module_name(path), ("ryu_l2iso.ovsdb",)):
         yield from (f"imports {name}" for name in imports(path) if is_under(name, ("ovs",)))
+
+
+def judges_imported(path: Path) -> Iterator[str]:
+    """Yield imports of the tests or the measurements, which are not installed."""
+    yield from (f"imports {name}" for name in imports(path) if is_under(name, ("bench", "tests")))
+
+
+def judged_imported(path: Path) -> Iterator[str]:
+    """Yield what a measurement imports of what it measures.
+
+    The simulated switches have nothing in common with anybody; only what runs as an app of the
+    controller, and the nodes of the lab, are ours.
+    """
+    module = module_name(path)
+    if is_under(module, ("bench.apps",)):
+        return
+    for name in imports(path):
+        if is_under(module, ("bench.simulator",)):
+            own = is_under(name, ("bench.simulator",))
+            wrong = not own and name.partition(".")[0] in {"bench", "tests", *OURS}
+        else:
+            wrong = is_under(name, OURS) and not is_under(name, ("ryu_l2iso.lab",))
+        if wrong:
+            yield f"imports {name}"
 
 
 def options_registered(path: Path) -> Iterator[str]:
@@ -148,17 +177,29 @@ RULES = (
     impure,
     framework_named,
     ovs_imported,
+    judges_imported,
     options_registered,
     table_numbers,
     undocumented,
     too_long,
 )
+BENCH_RULES = (judged_imported, undocumented, too_long)
+
+
+def broken(files: list[Path], rule: Rule) -> list[str]:
+    """Return where files break a rule."""
+    assert files
+    return [f"{path.relative_to(ROOT)}: {text}" for path in files for text in rule(path)]
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_every_file_keeps_the_rule(rule: Callable[[Path], Iterator[str]]) -> None:
-    assert FILES
-    assert not [f"{path.relative_to(PACKAGE)}: {text}" for path in FILES for text in rule(path)]
+def test_every_file_keeps_the_rule(rule: Rule) -> None:
+    assert not broken(FILES, rule)
+
+
+@pytest.mark.parametrize("rule", BENCH_RULES)
+def test_every_measurement_keeps_the_rule(rule: Rule) -> None:
+    assert not broken(BENCH, rule)
 
 
 @pytest.mark.parametrize(
@@ -171,6 +212,8 @@ def test_every_file_keeps_the_rule(rule: Callable[[Path], Iterator[str]]) -> Non
         (framework_named, "import ryu"),
         (framework_named, "load('ryu.base.app_manager')"),
         (ovs_imported, "import ovs.db.idl"),
+        (judges_imported, "from bench.cloud import Cloud"),
+        (judges_imported, "import tests.functional.ovs"),
         (options_registered, "CONF.register_opts([])"),
         (table_numbers, "Flow(0, 1)"),
         (table_numbers, "anything(goto=2)"),
@@ -183,14 +226,41 @@ def test_every_file_keeps_the_rule(rule: Callable[[Path], Iterator[str]]) -> Non
 def test_a_broken_rule_is_seen(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
-    rule: Callable[[Path], Iterator[str]],
+    rule: Rule,
     code: str,
 ) -> None:
-    monkeypatch.setattr(f"{__name__}.PACKAGE", tmp_path)
-    path = tmp_path / ("state" if rule is impure else "apps") / "broken.py"
-    path.parent.mkdir()
+    folder = "ryu_l2iso/state" if rule is impure else "ryu_l2iso/apps"
+    assert breaks(monkeypatch, tmp_path / folder, tmp_path, rule, code)
+
+
+@pytest.mark.parametrize(
+    ("folder", "code", "seen"),
+    [
+        ("simulator", "from bench.cloud import Cloud", True),
+        ("simulator", "from ryu_l2iso.openflow import wire", True),
+        ("simulator", "from bench.simulator import messages", False),
+        ("figures", "from ryu_l2iso.openflow import wire", True),
+        ("figures", "from os_ken.lib import hub", True),
+        ("figures", "from ryu_l2iso.lab import demo", False),
+        ("apps", "from ryu_l2iso.openflow import wire", False),
+    ],
+)
+def test_a_measurement_that_uses_what_it_measures_is_seen(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folder: str, code: str, seen: bool
+) -> None:
+    folder_path = tmp_path / "bench" / folder
+    assert breaks(monkeypatch, folder_path, tmp_path, judged_imported, code) == seen
+
+
+def breaks(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, root: Path, rule: Rule, code: str
+) -> bool:
+    """Tell whether a module of this code breaks a rule."""
+    monkeypatch.setattr(f"{__name__}.ROOT", root)
+    path = folder / "broken.py"
+    path.parent.mkdir(parents=True)
     path.write_text(f'"""A module."""\n{code}\n')
-    assert list(rule(path))
+    return bool(list(rule(path)))
 
 
 def test_the_lists_of_the_standard_library_hold() -> None:

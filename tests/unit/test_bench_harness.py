@@ -36,6 +36,12 @@ def test_a_row_has_the_median_its_spread_and_its_goal() -> None:
     assert (alone["limit"], alone["met"]) == (None, None)
 
 
+def test_a_run_that_ended_early_counts_for_what_it_measured() -> None:
+    early = Result(FIGURE, [{"time": 5.0}, *RESULT.samples])
+    rows = {row["label"]: row for row in early.json()["rows"]}
+    assert (rows["fast"]["median"], rows["slow"]["median"], rows["slow"]["high"]) == (50, 4, 9)
+
+
 def test_the_table_shows_what_was_measured() -> None:
     lines = harness.table([RESULT]).splitlines()
     assert [line.split()[0] for line in lines] == ["figure", "fast", "slow", "alone"]

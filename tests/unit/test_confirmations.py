@@ -9,9 +9,17 @@ import pytest
 from ryu_l2iso.exceptions import Conflict, NotFound
 from ryu_l2iso.pipelines.gre import GrePipeline
 from ryu_l2iso.pipelines.vlan import KEYS as VLANS
-from ryu_l2iso.state.confirmations import Wait
+from ryu_l2iso.state.confirmations import Confirmations, Wait
 from ryu_l2iso.state.ports import PortId, VMPort
-from ryu_l2iso.state.records import HELD, LEARNED_MACS, MAC_NETWORKS, REFUSED_MACS, Record, Table
+from ryu_l2iso.state.records import (
+    DISMISSED,
+    HELD,
+    LEARNED_MACS,
+    MAC_NETWORKS,
+    REFUSED_MACS,
+    Record,
+    Table,
+)
 from ryu_l2iso.state.state import State
 from ryu_l2iso.state.subjects import MacSubject, NetworkSubject, PortSubject, Subject
 from tests.unit.cloud import Cloud
@@ -170,6 +178,8 @@ def test_a_switch_that_is_gone_for_good_is_waited_for_no_more(cloud: Cloud) -> N
     state.confirmations.disconnected(2)
     # It was never registered, but it is waited for.
     state.remove_switch(2)
+    assert state.networks.waited_for("blue") == [2], "that is not on disk"
+    state.confirmations.dismissal_recorded(2)
     assert state.networks.key_in_force("blue") == KEY
     with pytest.raises(NotFound):
         state.remove_switch(2)
@@ -191,9 +201,69 @@ def test_while_it_is_connected_it_may_confirm_or_fail_to(
     hand_over(cloud)
     state.confirmations.holds_only(1, NONE)
     state.remove_switch(2)
+    state.confirmations.dismissal_recorded(2)
     assert state.networks.waited_for("blue") == [2]
     end(state)
     assert state.networks.key_in_force("blue") == KEY
+    assert not state.confirmations.is_dismissed(2)
+
+
+@pytest.mark.parametrize("end", [Confirmations.disconnected, Confirmations.failed])
+def test_it_may_not_fail_before_its_dismissal_is_on_disk(
+    cloud: Cloud, end: Callable[[Confirmations, int], None]
+) -> None:
+    state, confirmations = cloud.state, cloud.state.confirmations
+    cloud.switch(2)
+    hand_over(cloud)
+    confirmations.holds_only(1, NONE)
+    state.changes.take()
+    state.remove_switch(2)
+    order = state.changes.take().records
+    end(confirmations, 2)
+    assert state.networks.waited_for("blue") == [2]
+    state.apply(Record(*record_id, change.old) for record_id, change in order.items())
+    confirmations.dismissal_recorded(2)
+    end(confirmations, 2)
+    assert state.networks.waited_for("blue") == [2], "that was taken back"
+
+
+def test_a_registration_that_is_taken_back_dismisses_nobody(cloud: Cloud) -> None:
+    state = cloud.state
+    hand_over(cloud)
+    state.changes.take()
+    cloud.switch(2)
+    order = state.changes.take().records
+    state.apply(Record(*record_id, change.old) for record_id, change in order.items())
+    assert 2 not in state.switches
+    state.confirmations.dismissal_recorded(2)
+    state.confirmations.disconnected(2)
+    assert 2 in state.networks.waited_for("blue")
+
+
+def test_what_is_gone_for_good_is_so_after_a_restart(cloud: Cloud) -> None:
+    for dpid in (1, 2):
+        cloud.switch(dpid)
+    hand_over(cloud)
+    for dpid in (1, 2):
+        cloud.state.remove_switch(dpid)
+    kept = records(cloud.state)
+    assert of_table(kept, DISMISSED) == [(1,), (2,)]
+    state = State(cloud.state.networks.key_range)
+    state.apply(kept)
+    assert state.networks.waited_for("blue") == state.confirmations.missing() == [1, 2]
+    state.confirmations.connected(1)
+    assert state.confirmations.missing() == [2]
+    state.confirmations.failed(2)
+    assert state.networks.waited_for("blue") == [1]
+    state.confirmations.holds_only(1, NONE)
+    assert state.networks.waited_for("blue") == state.confirmations.missing() == []
+    assert of_table(records(state), DISMISSED) == []
+
+
+def test_nobody_is_dismissed_who_holds_nothing(cloud: Cloud) -> None:
+    cloud.switch(3)
+    cloud.state.remove_switch(3)
+    assert not cloud.state.confirmations.is_dismissed(3)
 
 
 def test_one_that_is_registered_again_is_waited_for(cloud: Cloud) -> None:
@@ -358,6 +428,22 @@ def test_what_was_told_is_told_again_when_that_is_taken_back(macs: MacCloud) -> 
     assert len(new.refusals()) == 1
     new.unplug(2, 2)
     assert of_table(records(new.state), REFUSED_MACS) == []
+
+
+@pytest.mark.parametrize("is_connected", [True, False])
+def test_a_mac_waits_for_a_switch_that_is_let_go(macs: MacCloud, is_connected: bool) -> None:
+    state = macs.state
+    if not is_connected:
+        state.confirmations.disconnected(1)
+    state.confirmations.holds_only(2, NONE)
+    state.remove_switch(1)
+    macs.plug(2, 2, "blue", A)
+    assert state.confirmations.waited_for(1) == [Wait("blue", mac=A)]
+    assert not has_mac(macs, "blue", A)
+    state.confirmations.dismissal_recorded(1)
+    assert has_mac(macs, "blue", A) is not is_connected
+    state.confirmations.holds(1, NONE, {RED, MacSubject("red", A)})
+    assert has_mac(macs, "blue", A)
 
 
 # VLANs

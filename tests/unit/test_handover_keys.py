@@ -6,23 +6,22 @@ the controller is killed.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ryu_l2iso.pipelines.flow import Flow, Group, Output, SetTunnelId, ToGroup
+from ryu_l2iso.pipelines.flow import Group, Output, SetTunnelId, ToGroup
 from ryu_l2iso.pipelines.gre import LOCAL_OUT, GrePipeline
 from ryu_l2iso.state.locations import DUPLICATE
 from ryu_l2iso.state.ports import InterfaceFact, VMPort
 from ryu_l2iso.state.state import State
 from tests.unit.cloud import GRE_KEYS
 from tests.unit.handover import DPIDS, VM, Real, World
+from tests.unit.handover_acts import Act, acts, live_through, lives
+from tests.unit.openflow_fakes import flows
 
 KEYS = (10, 20)
 NETWORKS = ("red", "blue", "green")
@@ -47,8 +46,7 @@ def _network(dpid: int, port_no: int) -> str | None:
 
 def _uses(real: Real) -> Iterator[tuple[int, int]]:
     """Yield each key with each port of a switch that sends or gets packets with it."""
-    for flow in real.holds.flows.values():
-        assert isinstance(flow, Flow)
+    for flow in flows(real.holds):
         for action in flow.actions:
             if isinstance(action, SetTunnelId) and flow.match.in_port is not None:
                 yield action.tunnel_id, flow.match.in_port
@@ -89,84 +87,41 @@ def made() -> World:
     return world
 
 
-dpids = st.sampled_from(DPIDS)
 networks = st.sampled_from(NETWORKS)
-
-
-@dataclass(frozen=True)
-class Act:
-    """Something that happens; ``meanwhile`` while it is under way.  Printed when a test fails."""
-
-    name: str
-    arguments: tuple[Any, ...] = ()
-    meanwhile: tuple[Act, ...] = ()
-
-    def __call__(self, world: World) -> None:
-        state, arguments = world.state, self.arguments
-        if self.name in ("add_network", "remove_network", "add_key", "remove_key"):
-            world.order(lambda: getattr(state, self.name)(*arguments))
-        elif self.name == "plug":
-            world.plug(*arguments[0], PLACES[arguments[0]])
-        elif self.name == "unplug":
-            world.unplug(*arguments[0])
-        else:
-            happens = [lambda act=act: act(world) for act in self.meanwhile]
-            getattr(world, self.name)(*arguments, *happens)
-
-
-def _acts(names: list[str], *arguments: st.SearchStrategy[Any]) -> st.SearchStrategy[Act]:
-    return st.builds(Act, st.sampled_from(names), st.tuples(*arguments))
-
-
-happenings = st.one_of(
-    _acts(["add_key"], networks, st.sampled_from(KEYS)),
-    _acts(["remove_key", "add_network", "remove_network"], networks),
-    _acts(["plug", "unplug"], st.sampled_from(sorted(PLACES))),
-    _acts(["connect", "disconnect", "cut_ovsdb", "read_ovsdb", "register", "deregister"], dpids),
+lives_of_keys = lives(
+    acts(["add_key"], networks, st.sampled_from(KEYS)),
+    acts(["remove_key", "add_network", "remove_network"], networks),
+    st.builds(Act, st.just("plug"), st.sampled_from([(*at, vm) for at, vm in PLACES.items()])),
+    st.builds(Act, st.just("unplug"), st.sampled_from(sorted(PLACES))),
 )
-fates = st.sampled_from(["ok", "ok", "ok", "lost", "unconfirmed"])
-works = st.builds(
-    Act,
-    st.just("work"),
-    st.tuples(dpids, fates),
-    st.lists(happenings, max_size=3).map(tuple),
-)
-acts = st.one_of(works, works, happenings, _acts(["kill"], st.integers(0, 3) | st.none()))
+
+
+def filled() -> World:
+    """Return a world in which all is plugged and two networks have keys."""
+    world = made()
+    for network_id, key in zip(NETWORKS, KEYS):
+        world.order(lambda network_id=network_id, key=key: world.state.add_key(network_id, key))
+    for place, vm in PLACES.items():
+        world.plug(*place, vm)
+    return world
 
 
 @settings(max_examples=150, deadline=None)
-@given(steps=st.lists(acts, max_size=50))
+@given(steps=lives_of_keys)
 def test_a_key_is_never_used_by_two_networks(steps: list[Act]) -> None:
-    world = made()
-    for network_id, key in zip(NETWORKS, KEYS):
-        Act("add_key", (network_id, key))(world)
-    for place in PLACES:
-        Act("plug", (place,))(world)
-    world.settle()
-    for step in steps:
-        step(world)
-        world.check()
-    world.settle()
-    for dpid, real in world.reals.items():
-        assert real.holds == world.desired(dpid)
+    world = filled()
+    live_through(world, steps)
+    for dpid in DPIDS:
         for port in world.state.ports.on(dpid):
             if isinstance(port, VMPort) and port.network_id is not None:
                 assert port.key == world.state.networks.key(port.network_id)
     assert not any(world.state.networks.waited_for(network_id) for network_id in NETWORKS)
-    assert not any(world.state.confirmations.waited_for(dpid) for dpid in DPIDS)
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    logging.disable(logging.CRITICAL)
-    yield
-    logging.disable(logging.NOTSET)
 
 
 def test_the_check_sees_a_key_of_two_networks() -> None:
     world = made()
-    Act("plug", ((1, 1),))(world)
-    Act("add_key", ("red", 10))(world)
+    world.plug(1, 1, PLACES[1, 1])
+    world.order(lambda: world.state.add_key("red", 10))
     world.settle()
     world.check()
     # There is a port of "blue" by that number on switch 3.
@@ -179,11 +134,7 @@ def test_the_check_sees_a_key_of_two_networks() -> None:
 @pytest.mark.parametrize("happens", ["disconnect", "kill"])
 def test_a_number_that_went_to_another_vm_gets_nothing_of_the_old_one(happens: str) -> None:
     """OVSDB has not told of it; OpenFlow tells that the port has another name."""
-    world = made()
-    for network_id, key in zip(NETWORKS, KEYS):
-        Act("add_key", (network_id, key))(world)
-    for place in PLACES:
-        Act("plug", (place,))(world)
+    world = filled()
     world.settle()
     world.cut_ovsdb(1)
     Act(happens, (1,) if happens == "disconnect" else ())(world)
@@ -201,12 +152,12 @@ def test_a_number_that_went_to_another_vm_gets_nothing_of_the_old_one(happens: s
 def test_a_switch_that_is_connected_and_deleted_is_waited_for_until_its_strays_are_gone() -> None:
     """Its OVSDB was not read since the controller was started, and will not be."""
     world = made()
-    Act("add_key", ("red", 10))(world)
+    world.order(lambda: world.state.add_key("red", 10))
     for place in ((1, 1), (2, 1)):
-        Act("plug", (place,))(world)
+        world.plug(*place, PLACES[place])
     world.settle()
-    Act("remove_key", ("red",))(world)
-    Act("add_key", ("blue", 10))(world)
+    world.order(lambda: world.state.remove_key("red"))
+    world.order(lambda: world.state.add_key("blue", 10))
     world.kill()
     for dpid in (1, 2):
         world.connect(dpid)

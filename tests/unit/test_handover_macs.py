@@ -5,21 +5,18 @@ As `test_handover_keys`, where networks are told apart by MACs: those of VMs and
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ryu_l2iso.pipelines.flow import Flow, Match
+from ryu_l2iso.pipelines.flow import Match
 from ryu_l2iso.pipelines.mac import OUTSIDE, MacPipeline, network_metadata
 from ryu_l2iso.state.locations import DUPLICATE
 from ryu_l2iso.state.ports import NW_ID_EXTERNAL, InterfaceFact, PortId
 from ryu_l2iso.state.state import State
 from tests.unit.handover import DPIDS, VM, World
+from tests.unit.handover_acts import Act, acts, live_through, lives
+from tests.unit.openflow_fakes import flows, packed
 
 NETWORKS = ("red", "blue")
 NAMES = {network_metadata(network_id): network_id for network_id in NETWORKS}
@@ -34,8 +31,7 @@ def claims(world: World) -> dict[object, set[str]]:
     """Return MAC → the networks that have it, by what switches hold."""
     found: dict[object, set[str]] = {}
     for real in world.reals.values():
-        for flow in real.holds.flows.values():
-            assert isinstance(flow, Flow)
+        for flow in flows(real.holds):
             match: Match = flow.match
             mac = match.eth_src or match.eth_dst
             metadata = flow.metadata if match.metadata == OUTSIDE else match.metadata
@@ -65,70 +61,24 @@ def made() -> World:
     return world
 
 
-@dataclass(frozen=True)
-class Act:
-    """Something that happens; ``meanwhile`` while it is under way.  Printed when a test fails."""
-
-    name: str
-    arguments: tuple[Any, ...] = ()
-    meanwhile: tuple[Act, ...] = ()
-
-    def __call__(self, world: World) -> None:
-        if self.name in ("add_network", "remove_network"):
-            world.order(lambda: getattr(world.state, self.name)(*self.arguments))
-        elif self.name == "learn":
-            dpid, port_no, mac = self.arguments
-            world.state.macs.learn(PortId(dpid, port_no), mac)
-            world.commit()
-        else:
-            happens = [lambda act=act: act(world) for act in self.meanwhile]
-            getattr(world, self.name)(*self.arguments, *happens)
-
-
-def _acts(names: list[str], *arguments: st.SearchStrategy[Any]) -> st.SearchStrategy[Act]:
-    return st.builds(Act, st.sampled_from(names), st.tuples(*arguments))
-
-
-dpids, numbers = st.sampled_from(DPIDS), st.sampled_from([1, 2])
-happenings = st.one_of(
-    _acts(["add_network", "remove_network"], st.sampled_from(NETWORKS)),
-    _acts(["plug"], dpids, numbers, st.sampled_from(VMS)),
-    _acts(["unplug"], dpids, numbers),
-    _acts(["learn"], dpids, numbers, st.sampled_from(MACS)),
-    _acts(["connect", "disconnect", "cut_ovsdb", "read_ovsdb", "register", "deregister"], dpids),
+networks, dpids = st.sampled_from(NETWORKS), st.sampled_from(DPIDS)
+numbers = st.sampled_from([1, 2])
+lives_of_macs = lives(
+    acts(["add_network", "remove_network"], networks),
+    acts(["plug"], dpids, numbers, st.sampled_from(VMS)),
+    acts(["unplug"], dpids, numbers),
+    acts(["learn"], dpids, numbers, st.sampled_from(MACS)),
 )
-fates = st.sampled_from(["ok", "ok", "ok", "lost", "unconfirmed"])
-works = st.builds(
-    Act,
-    st.just("work"),
-    st.tuples(dpids, fates),
-    st.lists(happenings, max_size=3).map(tuple),
-)
-acts = st.one_of(works, works, happenings, _acts(["kill"], st.integers(0, 3) | st.none()))
 
 
 @settings(max_examples=150, deadline=None)
-@given(steps=st.lists(acts, max_size=50))
+@given(steps=lives_of_macs)
 def test_a_mac_is_never_used_by_two_networks(steps: list[Act]) -> None:
     world = made()
     for dpid, vm in zip(DPIDS, VMS):
         world.plug(dpid, 1, vm)
-    world.settle()
-    for step in steps:
-        step(world)
-        world.check()
-    world.settle()
-    for dpid, real in world.reals.items():
-        assert real.holds == world.desired(dpid)
-        assert not world.state.confirmations.waited_for(dpid)
+    live_through(world, steps)
     assert not any(world.state.ports.leftovers.on(dpid) for dpid in DPIDS)
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    logging.disable(logging.CRITICAL)
-    yield
-    logging.disable(logging.NOTSET)
 
 
 def test_the_check_sees_a_mac_of_two_networks() -> None:
@@ -136,12 +86,11 @@ def test_the_check_sees_a_mac_of_two_networks() -> None:
     world.plug(1, 1, VMS[0])
     world.settle()
     world.check()
-    for flow in world.reals[1].holds.flows.values():
-        assert isinstance(flow, Flow)
+    for flow in flows(world.reals[1].holds):
         if flow.match.eth_src == A:
             metadata = network_metadata("blue")
             other = flow._replace(match=flow.match._replace(metadata=metadata))
-            world.reals[2].holds.flows[other.id] = other
+            world.reals[2].holds.flows.update(packed(other))
     with pytest.raises(AssertionError, match=A):
         world.check()
 

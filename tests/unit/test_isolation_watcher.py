@@ -10,12 +10,14 @@ import pytest
 
 from ryu_l2iso.apps import isolation
 from ryu_l2iso.exceptions import StoreError
+from ryu_l2iso.framework import hub
 from ryu_l2iso.state.state import State
 from ryu_l2iso.state.subjects import MacSubject, NetworkSubject, Subject
 from tests.unit.cloud import GRE_KEYS
 
 RED: set[Subject] = {NetworkSubject("red")}
 NONE: set[Subject] = set()
+SOURCE: Any = SimpleNamespace(kinds=(NetworkSubject,))
 
 
 class FakeCore:
@@ -92,7 +94,7 @@ def test_a_wait_is_logged_once_and_its_end(
 ) -> None:
     options = SimpleNamespace(openflow_timeout=1, drift_interval=0)
     monkeypatch.setattr(isolation, "CONF", SimpleNamespace(l2iso=options))
-    isolation.FlowProgramming(core, SimpleNamespace())  # type: ignore[arg-type]
+    isolation.FlowProgramming(core, SOURCE)
     caplog.set_level(logging.INFO)
     watcher.may_hold(1, RED)
     core.state.add_network("blue")
@@ -114,7 +116,7 @@ def test_strays_of_a_switch_whose_registration_goes_are_no_longer_held_back(
 ) -> None:
     options = SimpleNamespace(openflow_timeout=1, drift_interval=0)
     monkeypatch.setattr(isolation, "CONF", SimpleNamespace(l2iso=options))
-    programming = isolation.FlowProgramming(core, SimpleNamespace())  # type: ignore[arg-type]
+    programming = isolation.FlowProgramming(core, SOURCE)
     told: list[int] = []
     monkeypatch.setattr(programming.fleet, "ovsdb_read", told.append)
     monkeypatch.setattr(programming.fleet, "programmer", lambda dpid: None if dpid == 3 else dpid)
@@ -125,3 +127,78 @@ def test_strays_of_a_switch_whose_registration_goes_are_no_longer_held_back(
     core.state.remove_switch(3)
     core.commit()
     assert told == [2]
+
+
+def test_only_connected_switches_are_marked_and_only_with_what_has_flows(
+    core: FakeCore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that another should hold is computed when it connects."""
+    options = SimpleNamespace(openflow_timeout=1, drift_interval=0)
+    monkeypatch.setattr(isolation, "CONF", SimpleNamespace(l2iso=options))
+    programming = isolation.FlowProgramming(core, SOURCE)  # type: ignore[arg-type]
+    fleet, marked = programming.fleet, []
+    monkeypatch.setattr(fleet, "mark", lambda dpid, subject: marked.append((dpid, subject)))
+    for name in ("connected", "disconnected", "forget"):
+        monkeypatch.setattr(fleet, name, lambda _: None)
+    red, both = (
+        NetworkSubject("red"),
+        [NetworkSubject("red"), MacSubject("red", "02:00:00:00:00:01")],
+    )
+
+    def mark_both() -> list[tuple[int, Subject]]:
+        marked.clear()
+        for dpid in (1, 2):
+            core.state.changes.mark(dpid, both)
+        core.commit()
+        return marked
+
+    assert mark_both() == []
+    programming.switch_connected(SimpleNamespace(id=2))
+    assert mark_both() == [(2, red)]
+    programming.switch_disconnected(SimpleNamespace(id=2))
+    assert mark_both() == []
+
+
+@pytest.fixture
+def programming(core: FakeCore, monkeypatch: pytest.MonkeyPatch) -> isolation.FlowProgramming:
+    """Return the programming of an isolation app, whose switches hold "red" and wait for a key."""
+    options = SimpleNamespace(openflow_timeout=1, drift_interval=0)
+    monkeypatch.setattr(isolation, "CONF", SimpleNamespace(l2iso=options))
+    made = isolation.FlowProgramming(core, SOURCE)  # type: ignore[arg-type]
+    for dpid in (1, 2):
+        core.state.set_switch_value(dpid, "ovs_tunnel_addr", f"10.0.0.{dpid}")
+        core.state.confirmations.may_hold(dpid, RED)
+    core.state.add_network("blue")
+    core.state.remove_key("red")
+    core.state.add_key("blue", 10)
+    core.commit()
+    return made
+
+
+def test_who_is_gone_for_good_is_waited_for_until_that_is_on_disk(
+    core: FakeCore, programming: isolation.FlowProgramming
+) -> None:
+    core.errors = [StoreError("full")]
+    core.state.remove_switch(1)
+    for waited_for in ([1, 2], [2]):
+        core.commit()
+        hub.sleep(0)
+        assert core.state.networks.waited_for("blue") == waited_for
+        core.state.changes.switches.add(1)
+
+
+def test_who_was_gone_for_good_before_a_restart_has_the_time_of_an_answer(
+    core: FakeCore, programming: isolation.FlowProgramming, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+    monkeypatch.setattr(programming.fleet, "connected", lambda datapath: None)
+    monkeypatch.setattr(programming.fleet, "ovsdb_read", told.append)
+    for dpid in (1, 2):
+        core.state.confirmations.put_dismissed(dpid)
+    core.state.confirmations.connected(2)
+    for dpid in (2, 3):
+        programming.switch_connected(SimpleNamespace(id=dpid))
+    assert told == [2]
+    programming.give_up()
+    assert core.state.networks.waited_for("blue") == [2]
+    assert core.log[-1] == "commit"

@@ -185,7 +185,7 @@ def test_a_flood_of_macs_takes_no_more_room_than_those_that_are_kept(cloud: MacC
         learn(cloud, 1, 1, f"02:{numbers.randrange(2**40).to_bytes(5, 'big').hex(':')}")
         cloud.state.changes.take()
     assert len(cloud.learned(1, 1)) == 64
-    assert len(cloud.state.topology.network_subjects("red")) == 1 + 2 + 64
+    assert len(cloud.state.topology.subjects_of(1, "red")) == 1 + 2 + 64
 
 
 def test_a_flood_of_refused_macs_is_told_up_to_a_limit(cloud: MacCloud) -> None:

@@ -12,17 +12,20 @@ from ryu_l2iso.exceptions import SwitchError
 from ryu_l2iso.framework import hub
 from ryu_l2iso.openflow import connection as connection_module
 from ryu_l2iso.openflow import wire
-from ryu_l2iso.openflow.connection import Connection, Refused
+from ryu_l2iso.openflow.connection import Connection
+from ryu_l2iso.openflow.flow_entry import pack_flow
+from ryu_l2iso.openflow.parts import Refused
 from ryu_l2iso.openflow.plan import MeterKey, Plan
 from ryu_l2iso.pipelines.flow import Flow, Group, Match, Meter, Output
+from tests.unit.openflow_fakes import key, packed
 
 FLOW = Flow(1, 5, Match(in_port=1), (Output(2),), None, 9)
 OLD = FLOW._replace(priority=4)
 PLAN = Plan(
     groups_to_add=(Group(1, (1,)),),
     groups_to_modify=(Group(2, (2,)),),
-    flows_to_delete=(OLD,),
-    flows_to_add=(FLOW,),
+    flows_to_delete=packed(OLD),
+    flows_to_add=packed(FLOW),
     groups_to_delete=(3,),
 )
 METERS = Plan((Meter(4, 10, 20),), (Meter(5, 10, 20),), meters_to_delete=(MeterKey(6),))
@@ -65,7 +68,7 @@ def stats(xid: int, entries: bytes = b"", more: bool = False, kind: int = 1) -> 
 
 
 def entry(flow: Flow) -> bytes:
-    tail = wire.pack_flow_add(flow, 0)[48:]
+    tail = wire.pack_flow_add(pack_flow(flow), 0)[48:]
     head = struct.pack("!HBxIIHHHHH2x", 48 + len(tail), flow.table, 0, 0, flow.priority, 0, 0, 0, 0)
     return head + struct.pack("!QQQ", flow.cookie, 0, 0) + tail
 
@@ -83,7 +86,7 @@ def test_flows_of_several_replies() -> None:
     datapath = Datapath()
     connection = Connection(datapath)
     answer(connection, stats(1, entry(FLOW), True), stats(1, b"", True), stats(1, entry(OLD)))
-    assert connection.read_flows(9, 0xFF, 5.0) == [FLOW, OLD]
+    assert connection.read_flows(9, 0xFF, {}, 5.0) == packed(FLOW, OLD)
     assert datapath.sent == [wire.pack_flow_stats_request(9, 0xFF, 1)]
 
 
@@ -103,8 +106,8 @@ def test_plan_is_one_bundle_in_order() -> None:
         wire.pack_bundle_control(1, wire.OPEN_REQUEST, 1),
         wire.pack_bundle_add(1, wire.pack_group_add(Group(1, (1,)), 2)),
         wire.pack_bundle_add(1, wire.pack_group_modify(Group(2, (2,)), 3)),
-        wire.pack_bundle_add(1, wire.pack_flow_delete_strict(OLD, 4)),
-        wire.pack_bundle_add(1, wire.pack_flow_add(FLOW, 5)),
+        wire.pack_bundle_add(1, wire.pack_flow_delete_strict(pack_flow(OLD), 4)),
+        wire.pack_bundle_add(1, wire.pack_flow_add(pack_flow(FLOW), 5)),
         wire.pack_bundle_add(1, wire.pack_group_delete(3, 6)),
         wire.pack_bundle_control(1, wire.COMMIT_REQUEST, 7),
     ]
@@ -139,7 +142,7 @@ def test_meters_are_made_before_the_bundle_and_deleted_after_it() -> None:
         wire.pack_meter_modify(Meter(5, 10, 20), 3),
         wire.pack_barrier_request(4),
         wire.pack_bundle_control(1, wire.OPEN_REQUEST, 5),
-        wire.pack_bundle_add(1, wire.pack_flow_add(FLOW, 6)),
+        wire.pack_bundle_add(1, wire.pack_flow_add(pack_flow(FLOW), 6)),
         wire.pack_bundle_control(1, wire.COMMIT_REQUEST, 7),
         wire.pack_meter_delete(6, 9),
         wire.pack_barrier_request(10),
@@ -159,7 +162,7 @@ def test_a_refused_meter_ends_the_plan(xid: int, what: str) -> None:
 def test_large_plan_goes_in_chunks_of_whole_messages() -> None:
     datapath = Datapath()
     connection = Connection(datapath)
-    flows = tuple(FLOW._replace(priority=number) for number in range(3000))
+    flows = packed(*(FLOW._replace(priority=number) for number in range(3000)))
     answer(connection, committed(3002))
     connection.apply(Plan(flows_to_add=flows), 5.0)
     assert len(datapath.sent) > 1
@@ -190,19 +193,21 @@ def test_all_that_is_refused_is_told_at_once() -> None:
     answer(connection, refusal(2), refusal(5), refusal(7))
     with pytest.raises(Refused, match="adding group_id=1") as caught:
         connection.apply(PLAN, 5.0)
-    assert [refused.piece for refused in caught.value.refusals] == [Group(1, (1,)), FLOW]
+    assert caught.value.by_key().keys() == {1, key(FLOW)}
 
 
 def test_what_no_message_can_hold_is_told_and_nothing_is_sent() -> None:
     datapath = Datapath()
     ports = tuple(range(1, 5000))
-    long = FLOW._replace(actions=tuple(map(Output, ports)))
+    long = OLD._replace(actions=tuple(map(Output, ports)))
     plan = replace(PLAN, groups_to_add=(Group(1, ports[:2047]), Group(4, ports)))
-    with pytest.raises(Refused, match="longer than OpenFlow's 65535 adding group_id=1,") as caught:
-        Connection(datapath).apply(replace(plan, flows_to_add=(FLOW, long)), 5.0)
-    refused = caught.value.refusals
-    assert [one.piece for one in refused] == [Group(1, ports[:2047]), Group(4, ports), long]
-    assert max(len(one.why) for one in refused) < 400
+    with pytest.raises(
+        Refused, match="longer than OpenFlow.s 65535 bytes: adding group_id=1,"
+    ) as caught:
+        Connection(datapath).apply(replace(plan, flows_to_add=packed(FLOW, long)), 5.0)
+    refused = caught.value.by_key()
+    assert refused.keys() == {1, 4, key(long)}
+    assert max(map(len, refused.values())) < 400
     assert datapath.sent == []
 
 
@@ -219,22 +224,22 @@ def test_answers_to_others_are_left() -> None:
     foreign = [refusal(99), stats(5), refusal(0xFFFFFFFF)]
     connection.received(refusal(1))
     answer(connection, *foreign, stats(1, entry(FLOW)))
-    assert connection.read_flows(9, 0xFF, 5.0) == [FLOW]
+    assert connection.read_flows(9, 0xFF, {}, 5.0) == packed(FLOW)
 
 
 def test_no_answer() -> None:
     connection = Connection(Datapath())
     with pytest.raises(SwitchError, match=r"the read of its flows: no answer in 0.01 s"):
-        connection.read_flows(9, 0xFF, 0.01)
+        connection.read_flows(9, 0xFF, {}, 0.01)
     answer(connection, stats(1, entry(OLD)), stats(2, entry(FLOW)))
-    assert connection.read_flows(9, 0xFF, 5.0) == [FLOW]
+    assert connection.read_flows(9, 0xFF, {}, 5.0) == packed(FLOW)
 
 
 def test_broken_answer() -> None:
     connection = Connection(Datapath())
     answer(connection, stats(1, b"\0" * 60))
     with pytest.raises(SwitchError, match="the switch sent a structure of 0 bytes"):
-        connection.read_flows(9, 0xFF, 5.0)
+        connection.read_flows(9, 0xFF, {}, 5.0)
 
 
 def test_an_answer_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,7 +248,7 @@ def test_an_answer_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     endless = [stats(1, entry(FLOW) * 2, more=True)] * 2
     answer(connection, *endless)
     with pytest.raises(SwitchError, match="the switch sent more than 3 flows"):
-        connection.read_flows(9, 0xFF, 5.0)
+        connection.read_flows(9, 0xFF, {}, 5.0)
 
 
 def test_switch_that_takes_no_data() -> None:
@@ -290,13 +295,13 @@ def test_answer_counts_though_the_connection_closes_before_it_is_looked_at() -> 
         connection.close()
 
     hub.spawn(answer_and_close)
-    assert connection.read_flows(9, 0xFF, 5.0) == [FLOW]
+    assert connection.read_flows(9, 0xFF, {}, 5.0) == packed(FLOW)
 
 
 def test_xids_begin_again() -> None:
     connection: Any = Connection(Datapath())
     connection._next_xid = 0xFFFFFFFF
     answer(connection, stats(0xFFFFFFFF))
-    assert connection.read_flows(9, 0xFF, 5.0) == []
+    assert connection.read_flows(9, 0xFF, {}, 5.0) == {}
     answer(connection, stats(1))
-    assert connection.read_flows(9, 0xFF, 5.0) == []
+    assert connection.read_flows(9, 0xFF, {}, 5.0) == {}

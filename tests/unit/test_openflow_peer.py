@@ -10,6 +10,7 @@ import pytest
 
 from ryu_l2iso.framework import hub
 from ryu_l2iso.openflow.peer import Peer
+from ryu_l2iso.pipelines.table import COOKIE_MAGIC
 from tests.functional.fake_switch import (
     BARRIER_REPLY,
     ERROR,
@@ -68,15 +69,18 @@ def test_who_sends_without_end_lets_others_run() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 7, 8, 1000])
-def test_the_framework_gets_whole_messages_and_no_replies(size: int) -> None:
-    data = HANDSHAKE + message(BARRIER_REPLY) + packet_in(1) + message(ERROR, bytes(12))
+def test_the_framework_gets_whole_messages_and_none_that_we_read(size: int) -> None:
+    ours = packet_in(1, cookie=COOKIE_MAGIC)
+    data = HANDSHAKE + message(BARRIER_REPLY) + packet_in(1) + ours + message(ERROR, bytes(12))
     peer = connected(*(data[at : at + size] for at in range(0, len(data), size)))
     replies: list[bytes] = []
-    peer.replies = replies.append
+    packet_ins: list[bytes] = []
+    peer.replies, peer.packet_ins = replies.append, packet_ins.append
     found = received(peer)
     assert b"".join(found) == HANDSHAKE + packet_in(1)
     assert len(found) == 4
     assert replies == [message(BARRIER_REPLY), message(ERROR, bytes(12))]
+    assert packet_ins == [ours]
     assert peer.identified
     assert not peer.fault
 

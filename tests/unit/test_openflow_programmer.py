@@ -12,10 +12,10 @@ import pytest
 from ryu_l2iso.exceptions import SwitchError
 from ryu_l2iso.framework import hub
 from ryu_l2iso.openflow import programmer as programmer_module
-from ryu_l2iso.openflow.connection import Refusal, Refused
 from ryu_l2iso.openflow.parties import Watcher
+from ryu_l2iso.openflow.parts import Refusal, Refused
 from ryu_l2iso.openflow.plan import Contents, Plan
-from ryu_l2iso.openflow.programmer import FIRST_PAUSE, LONGEST_PAUSE, Programmer
+from ryu_l2iso.openflow.programmer import FIRST_PAUSE, LONGEST_PAUSE, TURN, Programmer
 from ryu_l2iso.pipelines.flow import Flow, Group, Match, Meter, Piece, ToGroup
 from ryu_l2iso.state.subjects import PortSubject, Subject
 from tests.unit.openflow_fakes import (
@@ -26,6 +26,8 @@ from tests.unit.openflow_fakes import (
     filled_source,
     flood,
     flow,
+    key,
+    packed,
     pieces,
 )
 
@@ -72,7 +74,7 @@ def test_mark_computes_that_subject_only(programmer: Programmer, source: Source)
     assert not programmer.synced
     programmer.step()
     assert source.computed == [PortSubject(1)]
-    assert switch.plans[1:] == [Plan(flows_to_add=(flow(1, 9),))]
+    assert switch.plans[1:] == [Plan(flows_to_add=packed(flow(1, 9)))]
     assert programmer.counters.full_syncs == 1
 
 
@@ -196,15 +198,21 @@ def test_what_changes_while_the_watcher_waits_is_not_sent_as_it_was(
 
     def change() -> None:
         source.table = {PortSubject(2): [flow(2)]}
-        watched.mark(PortSubject(1))
-        watched.mark(PortSubject(2))
+        for subject in (*BOTH, PortSubject(2)):
+            watched.mark(subject)
 
     recorder.waits = [change]
     watched.step()
     assert switch.holds == Contents.of([flow(2)])
     source.table[PortSubject(2)] = [flow(2, 7)]
     watched.mark(PortSubject(2))
-    recorder.waits = [lambda: source.table.clear(), lambda: watched.mark(PortSubject(3))]
+
+    def clear() -> None:
+        source.table.clear()
+        watched.mark(PortSubject(2))
+        watched.mark(PortSubject(3))
+
+    recorder.waits = [clear]
     watched.step()
     assert switch.holds == Contents()
     assert recorder.take()[-1] == ("holds", set(), {PortSubject(2), PortSubject(3)})
@@ -244,7 +252,7 @@ def test_a_subject_that_is_left_out_counts_as_filled(
 
     def refuse() -> None:
         if any(isinstance(piece, Group) for piece in switch.plans[-1].groups_to_modify):
-            raise Refused("no", [Refusal(Group(7, (1, 9)), "no room")])
+            raise Refused("no", [Refusal(7, "no room")])
 
     switch.before_commit = refuse
     source.table[FLOOD] = flood(1, 9)
@@ -276,6 +284,30 @@ def test_subject_gone_and_back(programmer: Programmer, source: Source) -> None:
     programmer.mark(FLOOD)
     programmer.step()
     assert switch.holds == pieces(source)
+
+
+def test_others_run_while_much_is_computed_and_what_they_change_is_sent(
+    programmer: Programmer, source: Source
+) -> None:
+    last = PortSubject(3 * TURN)
+    source.table = {PortSubject(n): [flow(n)] for n in range(1, last.port_no + 1)}
+    switch = connect(programmer)
+
+    def change() -> None:
+        while PortSubject(1) not in source.computed:
+            hub.sleep(0)
+        assert last not in source.computed, "nobody else has run"
+        source.table[PortSubject(1)] = []
+        source.table[last] = [flow(1, 9)]
+        for subject in (last, PortSubject(1)):
+            programmer.mark(subject)
+
+    changing = hub.spawn(change)
+    programmer.step()
+    changing.wait()
+    assert programmer.synced
+    assert switch.holds == pieces(source)
+    assert len(switch.plans) == 1
 
 
 def test_flow_that_passes_from_one_subject_to_another(
@@ -316,13 +348,13 @@ def test_strays_wait_for_the_ovsdb(
     source.table[PortSubject(2)] = [flow(2)]
     programmer.mark(PortSubject(2))
     programmer.step()
-    assert flow(9).id in switch.holds.flows
+    assert key(flow(9)) in switch.holds.flows
     assert programmer.wait_synced(0) and not programmer.wait_rid(0)
     programmer.ovsdb_read()
     assert not programmer.synced
     programmer.step()
     assert programmer.wait_rid(0)
-    assert switch.plans[-1] == Plan(flows_to_delete=(flow(9),))
+    assert switch.plans[-1] == Plan(flows_to_delete=packed(flow(9)))
     assert switch.holds == Contents.of([foreign, Group(4, ()), *pieces_of(source)])
     assert programmer.counters.full_syncs == 2
 
@@ -335,12 +367,12 @@ def test_what_names_a_port_that_is_gone_does_not_wait_for_the_ovsdb(
     source.port_numbers = {1, 2, 70}
     switch = connect(programmer, Contents.of([left, by_group, Group(9, (2, 3))]))
     programmer.step()
-    assert left.id in switch.holds.flows
-    assert by_group.id not in switch.holds.flows and 9 not in switch.holds.groups
+    assert key(left) in switch.holds.flows
+    assert key(by_group) not in switch.holds.flows and 9 not in switch.holds.groups
     source.port_numbers = {1, 2}
     programmer.mark(PortSubject(70))
     programmer.step()
-    assert left.id not in switch.holds.flows
+    assert key(left) not in switch.holds.flows
 
 
 def pieces_of(source: Source) -> Iterator[Piece]:
@@ -372,7 +404,7 @@ def test_stray_that_becomes_desired_may_go_later(programmer: Programmer, source:
     del source.table[PortSubject(9)]
     programmer.mark(PortSubject(9))
     programmer.step()
-    assert flow(9).id not in switch.holds.flows
+    assert key(flow(9)) not in switch.holds.flows
 
 
 def test_refused_bundle_leads_to_a_full_sync(programmer: Programmer, source: Source) -> None:
@@ -403,7 +435,7 @@ def test_what_was_sent_but_not_confirmed_may_be_deleted(
     source.table[PortSubject(2)] = [flow(2)]
     programmer.mark(PortSubject(2))
     programmer.step()
-    assert flow(2).id in switch.holds.flows
+    assert key(flow(2)) in switch.holds.flows
     switch.before_commit = lambda: None
     del source.table[PortSubject(2)]
     programmer.step()
@@ -480,7 +512,7 @@ def test_what_was_desired_is_known_across_a_reconnect(
     del source.table[PortSubject(1)]
     again = connect(programmer, switch.holds)
     programmer.step()
-    assert again.plans == [Plan(flows_to_delete=(flow(1),))]
+    assert again.plans == [Plan(flows_to_delete=packed(flow(1)))]
 
 
 def test_disconnect_of_an_old_datapath_is_ignored(programmer: Programmer) -> None:

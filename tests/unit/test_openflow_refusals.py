@@ -9,13 +9,21 @@ import pytest
 
 from ryu_l2iso.openflow import left_out as left_out_module
 from ryu_l2iso.openflow import programmer as programmer_module
-from ryu_l2iso.openflow.connection import Refusal, Refused
+from ryu_l2iso.openflow.flow_entry import unpack_flow
 from ryu_l2iso.openflow.left_out import FIRST_PAUSE, LONGEST_PAUSE, LeftOut
-from ryu_l2iso.openflow.plan import Contents
+from ryu_l2iso.openflow.parts import Refusal, Refused
+from ryu_l2iso.openflow.plan import Contents, Key, MeterKey
 from ryu_l2iso.openflow.programmer import MOST_REFUSALS, Programmer
-from ryu_l2iso.pipelines.flow import Flow, Group, Match, Piece, ToGroup
-from ryu_l2iso.state.subjects import MacSubject, NetworkSubject, PortSubject, Subject, SwitchSubject
-from tests.unit.openflow_fakes import DPID, Source, Switch, flow, pieces
+from ryu_l2iso.pipelines.flow import Group, Match
+from ryu_l2iso.state.subjects import (
+    MacSubject,
+    NetworkSubject,
+    PeerSubject,
+    PortSubject,
+    Subject,
+    SwitchSubject,
+)
+from tests.unit.openflow_fakes import DPID, Source, Switch, flow, key, pieces
 
 LABEL = "switch 00000000000000ab"
 
@@ -41,9 +49,11 @@ def refusing(switch: Switch, *ports: int) -> Callable[[], None]:
     """Return a ``before_commit`` that refuses the first flow with one of these in_ports."""
 
     def check() -> None:
-        for piece in switch.plans[-1].flows_to_add:
-            if piece.match.in_port in ports:
-                raise Refused("a bundle", [Refusal(piece, f"no adding {piece.match}")])
+        for name, body in switch.plans[-1].flows_to_add.items():
+            match = unpack_flow((name, body)).match
+            assert isinstance(match, Match)
+            if match.in_port in ports:
+                raise Refused("a bundle", [Refusal(name, f"no adding {match}")])
 
     return check
 
@@ -90,11 +100,11 @@ def test_all_others_get_theirs_without_a_pause(
 ) -> None:
     world = World(source, 7, 8)
     assert world.work() == 3
-    assert sorted(world.switch.holds.flows) == [flow(1).id, flow(2).id]
+    assert sorted(world.switch.holds.flows) == [key(flow(1)), key(flow(2))]
     source.table[PortSubject(3)] = [flow(3)]
     before = world.programmer.counters.full_syncs
     world.mark(PortSubject(3))
-    assert flow(3).id in world.switch.holds.flows
+    assert key(flow(3)) in world.switch.holds.flows
     assert world.programmer.counters.full_syncs == before, "the others go their usual way"
     assert errors(caplog) == [
         f"{LABEL}: port {n} is left out: no adding in_port={n}" for n in (7, 8)
@@ -132,7 +142,7 @@ def test_what_it_had_before_goes(clock: Clock, source: Source) -> None:
     source.table[PortSubject(7)] = [flow(7, 2)]
     world.refuse(7)
     world.mark(PortSubject(7))
-    assert sorted(world.switch.holds.flows) == [flow(n).id for n in (1, 2, 8)]
+    assert sorted(world.switch.holds.flows) == [key(flow(n)) for n in (1, 2, 8)]
 
 
 def test_a_subject_of_which_nothing_is_desired_any_more_is_in_again(
@@ -165,7 +175,7 @@ def test_a_picture_that_is_wrong_leaves_nothing_out(
 
     def unknown_group() -> None:
         world.switch.before_commit = lambda: None
-        raise Refused("a bundle", [Refusal(flow(1, 9), "no such group")])
+        raise Refused("a bundle", [Refusal(key(flow(1, 9)), "no such group")])
 
     world.switch.before_commit = unknown_group
     source.table[PortSubject(1)] = [flow(1, 9)]
@@ -180,7 +190,7 @@ def test_a_refused_deletion_is_a_failure(
     world = World(source)
     world.work()
     del source.table[PortSubject(1)]
-    gone = [Refusal(what, "no") for what in (flow(1), 5, flow(1).id)]
+    gone = [Refusal(what, "no") for what in (key(flow(1)), 5, MeterKey(1))]
 
     def refuse() -> None:
         raise Refused("a bundle", gone)
@@ -205,6 +215,7 @@ def test_a_switch_that_refuses_all_is_given_pauses(clock: Clock, source: Source)
     [
         (PortSubject(7), "port 7"),
         (NetworkSubject("red"), "network red"),
+        (PeerSubject("red", 2), "network red from switch 0000000000000002"),
         (MacSubject("red", "m"), "MAC m of network red"),
         (SwitchSubject(), "what every switch has"),
     ],
@@ -217,20 +228,18 @@ def test_a_group_and_a_meter_are_found_by_their_ids(clock: Clock) -> None:
     out = LeftOut(DPID)
     network = NetworkSubject("n")
     group = Group(4, (1,))
-    sent: dict[Subject, list[Piece]] = {
-        network: [group, Flow(1, 5, Match(tunnel_id=2), (ToGroup(4),), None, 0x100)]
-    }
+    sent: dict[Subject, list[Key]] = {network: [4, key(flow(1))]}
     assert out.seconds(0.0) is None
     assert out.add(sent, {4: "too long"}, 0.0)
     assert out.seconds(0.25) == FIRST_PAUSE - 0.25
     assert not out.wanted(network, [group])
     assert not out.add(sent, {5: "of nobody"}, 0.0)
-    assert Refused("x", [Refusal(4, "a deletion"), Refusal(group, "no")]).by_key() == {4: "no"}
+    assert Refused("x", [Refusal(4, "no"), Refusal(MeterKey(4), "?")]).by_key()[4] == "no"
 
 
 def test_pauses_grow_up_to_a_limit_and_begin_anew() -> None:
-    out, network, group = LeftOut(DPID), NetworkSubject("n"), Group(4, (1,))
-    sent: dict[Subject, list[Piece]] = {network: [group]}
+    out, network = LeftOut(DPID), NetworkSubject("n")
+    sent: dict[Subject, list[Key]] = {network: [4]}
     now, pauses = 0.0, []
     for _ in range(8):
         out.add(sent, {4: "no"}, now)

@@ -160,3 +160,12 @@ def test_the_same_fault_elsewhere_is_another(caplog: pytest.LogCaptureFixture) -
     facts.read(1, {"tap0": bad, "tap1": bad})
     facts.read(2, {"tap0": bad})
     assert len(warnings(caplog)) == 3
+
+
+def test_nothing_is_kept_of_a_switch_that_is_let_go(caplog: pytest.LogCaptureFixture) -> None:
+    facts = InterfaceFacts()
+    for _ in range(2):
+        facts.read(1, {"tap0": vm_row(iface_id="")})
+        facts.forget(1)
+    assert len(warnings(caplog)) == 2
+    assert not facts._logged

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,12 +19,17 @@ from ryu_l2iso.ovsdb import (
     RemovePort,
     tunnel_ports,
 )
-from ryu_l2iso.ovsdb.tunnel_ports import TunnelPorts, take_away
+from ryu_l2iso.ovsdb.tunnel_ports import SPARE_SECONDS, TunnelPorts, take_away
 from ryu_l2iso.pipelines.tunnels import tunnel_name
+from ryu_l2iso.state.ports import PortId
+from ryu_l2iso.state.switches import TUNNEL_ADDR
+from ryu_l2iso.state.values import dpid_to_str
 from tests.unit.cloud import Cloud
 
 NAME = tunnel_name("gre", 1, "10.0.0.2")
 ENSURE = EnsureTunnelPort(NAME, "gre", "10.0.0.1", "10.0.0.2", 2)
+LABEL = f"switch 0000000000000001: tunnel {NAME}"
+OPTIONS = {"local_ip": "10.0.0.1", "remote_ip": "10.0.0.2", "key": "flow"}
 
 
 class Clock:
@@ -60,6 +66,7 @@ class Switch:
         self.sent: list[tuple[Sequence[Command], float]] = []
         self._refuses = refuses
         self.closed = False
+        self.bridge: object | None = "there"
 
     def close(self) -> None:
         self.closed = True
@@ -68,9 +75,10 @@ class Switch:
         self.broken[name] = why
         self._make(name)
 
-    def _make(self, name: str) -> None:
-        mark, why = {MARK: "0000000000000002"}, self.broken.get(name, "")
-        row = InterfaceRow(name, None if why else 5, port_external_ids=mark, error=why)
+    def _make(self, name: str, remote_dpid: int = 2) -> None:
+        mark, why = {MARK: dpid_to_str(remote_dpid)}, self.broken.get(name, "")
+        number = None if why else 5
+        row = InterfaceRow(name, number, "gre", OPTIONS, mark, port_external_ids=mark, error=why)
         self.interfaces[name] = row
 
     def transact(
@@ -87,7 +95,7 @@ class Switch:
             elif isinstance(command, EnsureTunnelPort) and command.name in self.taken:
                 each.refused[command] = f"port {command.name} exists and is not ours"
             elif isinstance(command, EnsureTunnelPort) and command.name not in self.interfaces:
-                self._make(command.name)
+                self._make(command.name, command.remote_dpid)
 
 
 @pytest.fixture
@@ -109,8 +117,14 @@ def tunnels(cloud: Cloud) -> TunnelPorts:
     return TunnelPorts(cloud.state, "gre", 3.5)
 
 
+def look(made: TunnelPorts, switch: Any) -> float | None:
+    """Look at all tunnels of switch 1."""
+    made.mark_all(1, switch)
+    return made.sync(1, switch)
+
+
 def sync(cloud: Cloud, switch: Any) -> None:
-    assert tunnels(cloud).sync(1, switch) is None
+    assert look(tunnels(cloud), switch) is None
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -133,15 +147,43 @@ def test_a_missing_one_is_made_and_told_of(cloud: Cloud, caplog: pytest.LogCaptu
     assert told(caplog) == [line]
 
 
+def test_for_one_that_is_as_it_should_be_nothing_is_sent(cloud: Cloud) -> None:
+    share_red(cloud)
+    switch = Switch(NAME)
+    sync(cloud, switch)
+    assert switch.sent == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"type": "vxlan"},
+        {"options": {**OPTIONS, "remote_ip": "192.0.2.99"}},
+        {"options": {**OPTIONS, "key": "7"}},
+        {"options": {**OPTIONS, "csum": "true"}},
+        {"external_ids": {}},
+        {"port_external_ids": {MARK: "0000000000000003"}},
+    ],
+)
 def test_one_that_is_there_is_corrected_and_not_told_of(
-    cloud: Cloud, caplog: pytest.LogCaptureFixture
+    cloud: Cloud, caplog: pytest.LogCaptureFixture, wrong: dict[str, Any]
 ) -> None:
     share_red(cloud)
     switch = Switch(NAME)
+    switch.interfaces[NAME] = replace(switch.interfaces[NAME], **wrong)
     with caplog.at_level(logging.INFO):
         sync(cloud, switch)
     assert switch.sent == [((ENSURE,), 3.5)]
     assert caplog.records == []
+
+
+def test_one_that_somebody_removes_is_made_again(cloud: Cloud) -> None:
+    share_red(cloud)
+    switch, made = Switch(NAME), tunnels(cloud)
+    look(made, switch)
+    del switch.interfaces[NAME]
+    look(made, switch)
+    assert switch.sent == [((ENSURE,), 3.5)]
 
 
 def test_ours_that_are_not_wanted_go_first_in_the_same_transaction(
@@ -151,15 +193,91 @@ def test_ours_that_are_not_wanted_go_first_in_the_same_transaction(
     switch = Switch("gre-old2", "gre-old1", NAME)
     with caplog.at_level(logging.INFO):
         sync(cloud, switch)
-    assert switch.sent == [((RemovePort("gre-old1"), RemovePort("gre-old2"), ENSURE), 3.5)]
+    assert switch.sent == [((RemovePort("gre-old1"), RemovePort("gre-old2")), 3.5)]
     line = "switch 0000000000000001: tunnel {} removed"
     assert told(caplog) == [line.format("gre-old1"), line.format("gre-old2")]
 
 
-def test_the_last_one_goes(cloud: Cloud) -> None:
-    switch = Switch(NAME)
-    sync(cloud, switch)
+def test_one_that_nothing_needs_any_more_goes_after_a_while(
+    cloud: Cloud, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    switch, made = Switch(NAME), tunnels(cloud)
+    assert look(made, switch) == SPARE_SECONDS
+    clock.now += SPARE_SECONDS - 1
+    assert look(made, switch) == 1
+    assert switch.sent == []
+    clock.now += 1
+    made.sync(1, switch)  # type: ignore[arg-type]
     assert switch.sent == [((RemovePort(NAME),), 3.5)]
+    assert told(caplog) == [f"{LABEL} removed"]
+    assert look(made, switch) == SPARE_SECONDS
+    clock.now += SPARE_SECONDS
+    assert made.sync(1, switch) is None  # type: ignore[arg-type]
+
+
+def test_one_that_is_needed_again_meanwhile_is_left_as_it_is(cloud: Cloud, clock: Clock) -> None:
+    switch, made = Switch(NAME), tunnels(cloud)
+    for _ in range(3):
+        assert look(made, switch) == SPARE_SECONDS
+        clock.now += SPARE_SECONDS - 1
+        share_red(cloud)
+        assert look(made, switch) is None
+        cloud.unplug(2, 1)
+    assert switch.sent == []
+
+
+@pytest.mark.parametrize("why", ["no address", "another address", "another tunnel", "no own"])
+def test_one_that_cannot_serve_any_more_goes_at_once(cloud: Cloud, why: str) -> None:
+    switch, made = Switch(NAME), tunnels(cloud)
+    assert look(made, switch) == SPARE_SECONDS
+    if why == "no address":
+        cloud.state.remove_switch(2)
+    elif why == "another address":
+        cloud.state.set_switch_value(2, TUNNEL_ADDR, "10.0.0.22")
+    elif why == "another tunnel":
+        cloud.state.add_tunnel(PortId(1, 50), 2)
+    else:
+        cloud.state.remove_switch_value(1, TUNNEL_ADDR)
+    look(made, switch)
+    assert switch.sent == [((RemovePort(NAME),), 3.5)]
+
+
+def test_what_cannot_be_removed_is_tried_again(cloud: Cloud, clock: Clock) -> None:
+    switch: Any = Switch(NAME, refuses=True)
+    made = tunnels(cloud)
+    look(made, switch)
+    clock.now += SPARE_SECONDS
+    with pytest.raises(OVSDBError):
+        made.sync(1, switch)
+    assert made.sync(1, switch) == SPARE_SECONDS
+    clock.now += SPARE_SECONDS
+    with pytest.raises(OVSDBError):
+        made.sync(1, switch)
+
+
+def test_only_what_was_marked_is_looked_at_until_it_is_done(cloud: Cloud) -> None:
+    share_red(cloud)
+    cloud.switch(3)
+    cloud.plug(3, 1, "red", "02:00:00:00:00:03")
+    switch: Any = Switch()
+    made = tunnels(cloud)
+    made.mark(1, {2, 3})
+    with pytest.raises(OVSDBError):
+        made.sync(1, Switch(refuses=True))  # type: ignore[arg-type]
+    again: Any = Switch()
+    made.sync(1, again)
+    assert len(again.interfaces) == 3, "what was not confirmed is done again"
+    switch.bridge = None
+    made.mark(1, {2})
+    assert made.sync(1, switch) is None
+    switch.bridge = "there"
+    made.sync(1, switch)
+    assert switch.sent == [], "all is looked at when the bridge is there"
+    made.mark(1, {3, 4})
+    made.sync(1, switch)
+    made.sync(1, switch)
+    assert [command.remote_dpid for commands, _ in switch.sent for command in commands] == [3]
 
 
 def test_what_was_not_confirmed_is_not_told_of(
@@ -171,9 +289,6 @@ def test_what_was_not_confirmed_is_not_told_of(
     assert caplog.records == []
 
 
-LABEL = f"switch 0000000000000001: tunnel {NAME}"
-
-
 def test_one_that_open_vswitch_cannot_use_is_made_anew_with_pauses_that_grow(
     cloud: Cloud, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -183,9 +298,9 @@ def test_one_that_open_vswitch_cannot_use_is_made_anew_with_pauses_that_grow(
     switch.break_down(NAME, "File exists")
     pauses = []
     for _ in range(7):
-        pause = made.sync(1, switch)  # type: ignore[arg-type]
+        pause = look(made, switch)
         assert pause is not None
-        assert made.sync(1, switch) == pause  # type: ignore[arg-type]
+        assert look(made, switch) == pause
         pauses.append(pause)
         clock.now += pause
     assert pauses == [0.5, 1, 2, 4, 8, 8, 8]
@@ -193,7 +308,7 @@ def test_one_that_open_vswitch_cannot_use_is_made_anew_with_pauses_that_grow(
     assert sent.count((RemovePort(NAME),)) == 6, "only when it is time"
     assert told(caplog) == [f"{LABEL}: Open vSwitch cannot use {NAME}: File exists"]
     switch.broken.clear()
-    assert made.sync(1, switch) is None  # type: ignore[arg-type]
+    assert look(made, switch) is None
     assert told(caplog)[1:] == [f"{LABEL} works now"]
 
 
@@ -208,7 +323,7 @@ def test_one_whose_name_is_taken_costs_no_other_and_is_made_when_it_is_free(
     switch, made = Switch(), tunnels(cloud)
     switch.taken.add(NAME)
     for pause in (0.5, 1.0, 2.0):
-        assert made.sync(1, switch) == pause  # type: ignore[arg-type]
+        assert look(made, switch) == pause
         clock.now += pause
     assert other in switch.interfaces
     assert told(caplog) == [
@@ -216,27 +331,29 @@ def test_one_whose_name_is_taken_costs_no_other_and_is_made_when_it_is_free(
         f"{LABEL}: port {NAME} exists and is not ours",
     ]
     switch.taken.clear()
-    made.sync(1, switch)  # type: ignore[arg-type]
+    look(made, switch)
     assert NAME in switch.interfaces
-    assert made.sync(1, switch) is None  # type: ignore[arg-type]
+    assert look(made, switch) is None
     assert told(caplog)[2:] == [f"{LABEL} to 10.0.0.2", f"{LABEL} works now"]
 
 
 def test_what_was_wrong_with_one_that_is_not_wanted_any_more_is_forgotten(
-    cloud: Cloud, caplog: pytest.LogCaptureFixture
+    cloud: Cloud, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     share_red(cloud)
     switch, made = Switch(), tunnels(cloud)
     switch.break_down(NAME, "File exists")
-    assert made.sync(1, switch) == 0.5  # type: ignore[arg-type]
+    assert look(made, switch) == 0.5
     cloud.unplug(2, 1)
-    assert made.sync(1, switch) is None  # type: ignore[arg-type]
+    assert look(made, switch) == SPARE_SECONDS
+    clock.now += SPARE_SECONDS
+    look(made, switch)
     share_red(cloud)
-    assert made.sync(1, switch) is None  # type: ignore[arg-type]
-    assert made.sync(1, switch) == 0.5  # type: ignore[arg-type]
+    look(made, switch)
+    assert look(made, switch) == 0.5
     assert len(caplog.records) == 2
     made.forget(1)
-    assert made.sync(1, switch) == 0.5  # type: ignore[arg-type]
+    assert look(made, switch) == 0.5
     assert len(caplog.records) == 3
 
 

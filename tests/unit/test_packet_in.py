@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from ryu_l2iso.framework import hub
+from ryu_l2iso.framework import hub, ofproto_v1_4, ofproto_v1_4_parser
 from ryu_l2iso.openflow import packet_in
+from ryu_l2iso.openflow.inspection import unpack_packet_in
 from ryu_l2iso.openflow.packet_in import PER_PORT, PacketIn, PacketIns, read_packet_in
+from ryu_l2iso.pipelines.table import COOKIE_MAGIC
 from ryu_l2iso.state.ports import PortId
+from tests.functional import fake_switch
 
 FRAME = bytes.fromhex("ffffffffffff fa163e000001 0806") + bytes(46)
 
 
-def message(port_no: int | None = 1, data: bytes | None = FRAME, dpid: int = 7) -> Any:
-    """Return a packet-in as the framework gives it."""
-    match = {} if port_no is None else {"in_port": port_no}
-    return SimpleNamespace(datapath=SimpleNamespace(id=dpid), match=match, cookie=5, data=data)
+COOKIE = COOKIE_MAGIC | 5
+DPID = 7
+
+IN_PORT = struct.pack("!HBBI", 0x8000, 0, 4, 1)
+METADATA = struct.pack("!HBBQ", 0x8000, 2 << 1, 8, 9)
+TUNNEL_ID = struct.pack("!HBBQ", 0x8000, 38 << 1, 8, 10)
+UNKNOWN = b"\0\x09\x10\x03abc"
+
+
+class Datapath:
+    """What the framework's parser wants to know of a datapath."""
+
+    ofproto, ofproto_parser = ofproto_v1_4, ofproto_v1_4_parser
+
+
+def message(port_no: int = 1, data: bytes = FRAME, oxm: bytes | None = None) -> bytes:
+    """Return a packet-in of a flow of ours."""
+    return fake_switch.packet_in(port_no, data, oxm, COOKIE)
 
 
 class Handler:
@@ -42,18 +58,32 @@ def run() -> None:
 
 
 def test_what_is_read() -> None:
-    packet = PacketIn(PortId(7, 1), 5, "fa:16:3e:00:00:01", FRAME)
-    assert read_packet_in(message()) == packet
+    packet = PacketIn(PortId(DPID, 1), COOKIE, "fa:16:3e:00:00:01", FRAME)
+    assert read_packet_in(DPID, message()) == packet
+
+
+@pytest.mark.parametrize("data", [FRAME, FRAME[:14], bytes(1400)])
+@pytest.mark.parametrize(
+    "oxm",
+    [
+        *(IN_PORT, IN_PORT + METADATA, METADATA + IN_PORT, IN_PORT + TUNNEL_ID + METADATA),
+        *(UNKNOWN + IN_PORT, IN_PORT + UNKNOWN),
+    ],
+)
+def test_the_frameworks_parser_reads_the_same(oxm: bytes, data: bytes) -> None:
+    buf = message(data=data, oxm=oxm)
+    theirs = ofproto_v1_4_parser.OFPPacketIn.parser(Datapath, 5, 10, len(buf), 1, buf)
+    ours = unpack_packet_in(buf)
+    assert ours == (theirs.match["in_port"], theirs.cookie, theirs.data)
 
 
 @pytest.mark.parametrize(
-    "broken",
-    [message(port_no=None), message(data=None), message(data=b""), message(data=bytes(13))],
+    "broken", [message(oxm=b""), message(oxm=METADATA), message(data=b""), message(data=bytes(13))]
 )
-def test_what_has_no_port_or_no_header_is_left(broken: Any) -> None:
-    assert read_packet_in(broken) is None
+def test_what_has_no_port_or_no_header_is_left(broken: bytes) -> None:
+    assert read_packet_in(DPID, broken) is None
     handler = Handler()
-    PacketIns(handler).received(broken)
+    PacketIns(handler).received(DPID, broken)
     run()
     assert handler.batches == []
 
@@ -62,10 +92,10 @@ def test_what_comes_together_is_handled_together() -> None:
     handler = Handler()
     packets = PacketIns(handler)
     for port_no in (1, 2, 1):
-        packets.received(message(port_no))
+        packets.received(DPID, message(port_no))
     run()
     assert [[p.port_id.port_no for p in batch] for batch in handler.batches] == [[1, 1, 2]]
-    packets.received(message(3))
+    packets.received(DPID, message(3))
     run()
     assert len(handler.batches) == 2
 
@@ -74,8 +104,8 @@ def test_one_port_does_not_crowd_out_another() -> None:
     handler = Handler()
     packets = PacketIns(handler)
     for _ in range(1000):
-        packets.received(message(1))
-    packets.received(message(2))
+        packets.received(DPID, message(1))
+    packets.received(DPID, message(2))
     run()
     assert len(handler.batches[0]) == PER_PORT + 1
     assert packets.dropped == 1000 - PER_PORT
@@ -86,10 +116,10 @@ def test_all_ports_together_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> Non
     handler = Handler()
     packets = PacketIns(handler)
     for port_no in range(1, 100):
-        packets.received(message(port_no))
+        packets.received(DPID, message(port_no))
     run()
     assert len(handler.batches[0]) == 10
-    packets.received(message(200))
+    packets.received(DPID, message(200))
     run()
     assert len(handler.batches) == 2
 
@@ -98,8 +128,8 @@ def test_a_batch_that_fails_does_not_stop_the_next() -> None:
     handler = Handler()
     handler.fails = True
     packets = PacketIns(handler)
-    packets.received(message())
+    packets.received(DPID, message())
     run()
-    packets.received(message())
+    packets.received(DPID, message())
     run()
     assert len(handler.batches) == 2

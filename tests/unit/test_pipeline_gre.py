@@ -9,12 +9,12 @@ import pytest
 from ryu_l2iso.pipelines import gre
 from ryu_l2iso.pipelines.flow import MOST_PORTS, Match, Output
 from ryu_l2iso.pipelines.table import Pipeline, PipelineError, Table
-from ryu_l2iso.pipelines.tunnels import MAX_INTERFACE_NAME, desired_tunnels, tunnel_name
+from ryu_l2iso.pipelines.tunnels import MAX_INTERFACE_NAME, Spares, desired_tunnels, tunnel_name
 from ryu_l2iso.state.locations import ACTIVATE, DUPLICATE
 from ryu_l2iso.state.ports import InterfaceFact, OFPort, PortId
 from ryu_l2iso.state.records import OF_PORTS, SWITCHES, Record
 from ryu_l2iso.state.state import State
-from ryu_l2iso.state.subjects import MacSubject, NetworkSubject, PortSubject
+from ryu_l2iso.state.subjects import MacSubject, NetworkSubject, PeerSubject, PortSubject
 from tests.unit.cloud import Cloud
 from tests.unit.evaluator import Evaluator, Packet
 
@@ -160,8 +160,9 @@ def test_subjects_that_a_switch_does_not_have_have_no_flows(cloud: Cloud) -> Non
     pipeline = gre.GrePipeline(cloud.state)
     for subject in (PortSubject(77), NetworkSubject("blue"), MacSubject("blue", "fa:16:3e::")):
         assert pipeline.desired(1, subject) == []
-    for subject in (NetworkSubject("red"), MacSubject("red", "fa:16:3e:00:00:01")):
+    for subject in (NetworkSubject("red"), PeerSubject("red", 1), MacSubject("red", "fa:16:3e::")):
         assert pipeline.desired(3, subject) == []
+    assert pipeline.desired(1, PeerSubject("red", 3)) == []
     cloud.state.ensure_port("__NW_ID_EXTERNAL__", PortId(1, 1))
     assert pipeline.desired(1, PortSubject(1)) == []
 
@@ -237,9 +238,65 @@ def test_a_tunnel_is_there_while_a_network_is_on_both_ends(cloud: Cloud) -> None
     assert (remotes(1), remotes(2)) == ([], [])
 
 
+def test_a_switch_that_joins_costs_the_others_one_flow_and_one_group() -> None:
+    """Whatever the number of the switches and VMs that the network has."""
+    cloud = wired()
+    for dpid in range(3, 9):
+        cloud.switch(dpid)
+        cloud.network(f"other-{dpid}", dpid)
+        cloud.plug(dpid, 1, "red", f"fa:16:3e:00:01:0{dpid}")
+        for end in (1, dpid):
+            cloud.plug(end, 100 + dpid, f"other-{dpid}", f"fa:16:3e:00:02:{end:02x}")
+    cloud.unplug(8, 1)
+    cloud.update_tunnels()
+    before, groups = Evaluator(cloud.state).flows(1), Evaluator(cloud.state).groups(1)
+    cloud.state.changes.take()
+    cloud.plug(8, 1, "red", "fa:16:3e:00:01:08")
+    changes = cloud.state.changes.take()
+    joined = {NetworkSubject("red"), PeerSubject("red", 8), MacSubject("red", "fa:16:3e:00:01:08")}
+    assert changes.subjects[1] == joined
+    assert changes.subjects[2] == {MacSubject("red", "fa:16:3e:00:01:08")}, "it has no tunnel yet"
+    assert changes.tunnels == {**{n: {8} for n in range(2, 8)}, 8: set(range(2, 8))}
+    after = Evaluator(cloud.state).flows(1)
+    assert len(set(after) - set(before)) == 2, "where it comes in, and its MAC"
+    assert len(set(Evaluator(cloud.state).groups(1)) - set(groups)) == 1
+
+
+def test_a_tunnel_to_the_switch_itself_is_of_no_use(cloud: Cloud) -> None:
+    before = Evaluator(cloud.state).groups(1)
+    cloud.state.add_tunnel(PortId(1, 50), 1)
+    cloud.state.ports.set_of_port(1, OFPort(50, "loop", up=True))
+    assert Evaluator(cloud.state).groups(1) == before
+    assert not any(
+        "output:50" in flow or "tun_id=0x2a,in_port=50" in flow
+        for flow in Evaluator(cloud.state).flows(1)
+    )
+    cloud.state.ports.remove_of_port(1, 50)
+    assert Evaluator(cloud.state).groups(1) == before
+
+
 def test_no_tunnel_is_made_beside_one_that_rest_named(cloud: Cloud) -> None:
     cloud.state.ports.replace_of_ports(1, [])
     cloud.plug(1, 1, "red", "fa:16:3e:00:00:01")
     cloud.state.add_tunnel(PortId(1, 50), 2)
     assert desired_tunnels(cloud.state, 1, "gre") == {}
     assert len(desired_tunnels(cloud.state, 2, "gre")) == 1
+    cloud.state.changes.take()
+    cloud.state.ports.set_of_port(1, OFPort(50, "of this name", up=True))
+    cloud.state.ports.set_of_port(1, OFPort(50, "and then another", up=True))
+    assert len(desired_tunnels(cloud.state, 1, "gre")) == 1
+    assert cloud.state.changes.tunnels == {1: {2}}
+
+
+def test_a_tunnel_port_that_nothing_needs_stays_for_a_while() -> None:
+    spares, old, new = Spares(5), (2, "gre2"), (3, "gre3")
+    assert spares.end() is None
+    assert spares.leaving({2}, {old}, 10) == set()
+    assert spares.leaving({3}, {new}, 12) == set()
+    assert (spares.end(), spares.remotes(14.9), spares.remotes(15)) == (15, set(), {2})
+    assert spares.leaving({2, 3}, {old, new}, 15) == {"gre2"}
+    assert spares.leaving({2}, set(), 16) == set()
+    assert (spares.end(), spares.remotes(17)) == (17, {3})
+    assert spares.leaving({3}, {new}, 17) == {"gre3"}
+    assert spares.leaving({3}, {new}, 18) == set(), "who asks again at once has not removed it"
+    assert spares.leaving({3}, {new}, 22) == {"gre3"}

@@ -7,13 +7,21 @@ import pytest
 from ryu_l2iso.exceptions import InvalidValue
 from ryu_l2iso.pipelines.vlan import KEYS, DesiredTag, VlanPipeline, desired_tags
 from ryu_l2iso.state.ports import InterfaceFact, OFPort, PortId, VMPort
-from ryu_l2iso.state.subjects import NetworkSubject, PortSubject
+from ryu_l2iso.state.subjects import (
+    MacSubject,
+    NetworkSubject,
+    PeerSubject,
+    PortSubject,
+    SwitchSubject,
+)
 from ryu_l2iso.state.vlans import DEAD_VLAN
 from tests.unit.cloud import Cloud
 
 COOKIE = "cookie=0x6c320002000000"
 MISS = f"{COOKIE}00, priority=0 actions=drop"
 RED, BLUE = 10, 20
+
+OF_NETWORKS = (NetworkSubject("red"), PeerSubject("red", 2), MacSubject("red", "02:00:00:00:00:01"))
 
 
 @pytest.fixture
@@ -104,8 +112,9 @@ def test_nothing_comes_in_by_a_vlan_that_a_port_has_not_left(cloud: Cloud) -> No
 def test_a_tunnel_port_and_what_is_not_there_have_no_flows(cloud: Cloud) -> None:
     cloud.state.add_tunnel(PortId(1, 1), 2)
     pipeline = VlanPipeline(cloud.state)
-    for subject in (PortSubject(1), PortSubject(77), NetworkSubject("red")):
+    for subject in (PortSubject(1), PortSubject(77), *OF_NETWORKS):
         assert pipeline.desired(1, subject) == []
+    assert {type(subject) for subject in pipeline.subjects(1)} == {SwitchSubject, PortSubject}
     assert 1 in pipeline.ports(1)
     assert 77 not in pipeline.ports(1)
     assert "tap1" not in tags(cloud)

@@ -199,12 +199,15 @@ def test_nothing_is_marked_for_switches_that_are_not_programmed_yet() -> None:
     plug(kept, (0, 0, 0))
     kept.write()
     state = State(GRE_KEYS)
-    with state.changes.without_subjects():
-        state.apply(kept.records())
+    programmed: set[int] = set()
+    state.changes.only_for(programmed)
+    state.apply(kept.records())
     changes = state.changes.take()
     assert (changes.subjects, changes.switches) == ({}, set(DPIDS))
+    programmed.add(1)
     state.ports.remove_of_port(1, 1)
-    assert 1 in state.changes.subjects
+    state.ports.remove_of_port(2, 1)
+    assert list(state.changes.subjects) == [1]
 
 
 def test_two_networks_can_swap_keys_and_two_switches_addresses() -> None:

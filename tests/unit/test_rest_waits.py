@@ -51,6 +51,8 @@ def test_a_switch_tells_what_is_waited_for_registered_or_not(client: Client) -> 
 
 def test_a_switch_that_is_not_registered_can_be_said_to_be_gone(client: Client) -> None:
     assert client.call("DELETE", SWITCH).code == 202
+    # As the app that programs switches says when it is on disk.
+    client.state.confirmations.dismissal_recorded(1)
     assert client.call("GET", f"{BLUE}/waits_for").value == []
     refused(client.call("DELETE", SWITCH), 404, "dpid")
 

@@ -310,7 +310,7 @@ def test_a_removed_switch_takes_its_vms_with_it() -> None:
     cloud.state.remove_switch(2)
     assert cloud.state.topology.members("red") == {1: {1}}
     assert cloud.state.changes.switches == {2}
-    assert cloud.state.changes.tunnels >= {1, 2}
+    assert cloud.state.changes.tunnels == {1: {2}, 2: {1}}
     assert cloud.state.switches.ids() == [1]
 
 
@@ -372,3 +372,20 @@ def test_a_switch_has_so_many_values_and_no_more() -> None:
         state.set_switch_value(1, "more", 1)
     state.set_switch_value(1, "name0", "another value")
     state.set_switch_value(2, "more", 1)
+
+
+def test_what_ovsdb_said_of_a_port_that_goes_can_be_forgotten() -> None:
+    """The next one of that name and number is nobody's until OVSDB tells of it."""
+    cloud = Cloud()
+    cloud.network("red", 10)
+    cloud.plug(1, 1, "red", MAC, "i1")
+    ports = cloud.state.ports
+    other = InterfaceFact("other", 2, "i2", MAC)
+    ports.update_interfaces(1, {"other": other})
+    for port_no in (1, 1, 2):
+        ports.forget_interface(PortId(1, port_no))
+        ports.remove_of_port(1, port_no)
+    assert ports.facts(1).interfaces == {"other": other}
+    ports.set_of_port(1, OFPort(1, "tap1", up=True))
+    assert ports.get(P1) is None
+    ports.forget_interface(P1)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from ryu_l2iso.exceptions import StoreError, UnusableStore
 from ryu_l2iso.state.records import (
     ASSIGNED_PORTS,
+    DISMISSED,
     KEYS,
     NETWORKS,
     OF_PORTS,
@@ -28,7 +29,7 @@ from ryu_l2iso.state.records import (
     RecordId,
 )
 from ryu_l2iso.store import sqlite
-from ryu_l2iso.store.sqlite import MEMORY, VERSION, SqliteStore
+from ryu_l2iso.store.sqlite import MEMORY, SINCE, VERSION, SqliteStore
 
 RED = Record(NETWORKS, ("red",), ())
 RED_KEY = Record(KEYS, ("red",), (10,))
@@ -111,6 +112,13 @@ def test_records_outlive_the_store(path: Path) -> None:
     assert content(path) == {RED.id: RED, RED_KEY.id: RED_KEY}
 
 
+@pytest.mark.parametrize("count", [63, 64, 65, 129])
+def test_many_records_of_one_table_are_kept(path: Path, count: int) -> None:
+    kept = [Record(NETWORKS, (f"network-{number}",), ()) for number in range(count)]
+    keep(path, *kept)
+    assert content(path) == {record.id: record for record in kept}
+
+
 def test_a_change_is_applied_whole_or_not_at_all(store: SqliteStore, path: Path) -> None:
     store.apply([RED])
     bad = Record(ASSIGNED_PORTS, (1, None), (None, None, None, None))
@@ -158,6 +166,19 @@ def test_a_backup_can_be_made_while_it_is_in_use(store: SqliteStore, path: Path)
     with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
         source.backup(target)
     assert content(copy) == {RED.id: RED}
+
+
+def test_an_older_file_gets_the_tables_that_it_lacks(path: Path) -> None:
+    keep(path, RED_KEY)
+    with closing(sqlite3.connect(path)) as connection:
+        for table in SINCE:
+            connection.execute(f"DROP TABLE {table.name}")
+        connection.execute("PRAGMA user_version = 1")
+    dismissed = Record(DISMISSED, (0xA1,), ())
+    keep(path, dismissed)
+    assert content(path) == {RED_KEY.id: RED_KEY, dismissed.id: dismissed}
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
 
 
 # -- refused, and left as it is --------------------------------------------------------------------

@@ -73,7 +73,7 @@ def test_a_signal_ends_the_suite_cleanly(number: signal.Signals) -> None:
         controller.wait_for_log("REST server listens")
         status, seconds = controller.end(number)
         assert status == 0
-        assert seconds < 2
+        assert seconds < 10
         assert f"ending on {number.name}" in controller.log()
         assert "Traceback" not in controller.log()
 
@@ -84,7 +84,7 @@ def test_a_signal_ends_an_app_that_hangs(tmp_path: Path) -> None:
         controller.wait_for_log("started")
         status, seconds = controller.end(signal.SIGTERM)
         assert status == 0
-        assert seconds < 2.5
+        assert seconds < 10
 
 
 def test_a_signal_ends_an_app_that_never_yields(tmp_path: Path) -> None:

@@ -223,7 +223,7 @@ def test_a_server_that_stalls_costs_its_own_switch_only(
     other = eventlet.spawn(stalled.transact, [TUNNEL], timeout=1.0)
     began = time.monotonic()
     connect(ovs.db_address).transact([TUNNEL])
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 0.9
     with pytest.raises(OVSDBError, match="did not answer in time"):
         other.wait()
     assert 1.0 <= time.monotonic() - began < 2.0

@@ -7,7 +7,6 @@ import json
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any
 
 _VALUE = re.compile(r"/v1\.0/conf/switches/([0-9a-f]{16})/(\w+)")
@@ -42,12 +41,7 @@ class FakeController:
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.trickling = False
         self.released.set()
         self._server.shutdown()

@@ -6,7 +6,6 @@ import json
 import socket
 import time
 import uuid
-from types import TracebackType
 from typing import Any, Callable
 
 import eventlet
@@ -150,12 +149,7 @@ class FakeOVSDB:
     def __enter__(self) -> FakeOVSDB:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for thread in self._threads:
             hub.kill(thread)
         self._listener.close()
@@ -187,11 +181,6 @@ class HubWatch:
         hub.sleep(0)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         hub.sleep(0.02)
         hub.kill(self._thread)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import struct
 import time
-from types import TracebackType
 
 from ryu_l2iso.framework import hub
 from tests.functional.ovs import DEADLINE
@@ -68,12 +67,7 @@ class FakeSwitch:
     def __enter__(self) -> FakeSwitch:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._thread is not None:
             hub.kill(self._thread)
         self.sock.close()

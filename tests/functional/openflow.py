@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Container, Sequence
-from types import TracebackType
 from typing import Any, ClassVar
 
 from ryu_l2iso import framework
@@ -92,12 +91,7 @@ class Controller:
         self._handler.set_main_thread(self._handler.start())
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.fleet.stop()
         for datapath in self._app.datapaths.values():
             datapath.close()

@@ -79,8 +79,11 @@ test: deps venv lint
 	$(MAKE) --no-print-directory --jobs=$(AT_ONCE) --output-sync=target --keep-going $(TOGETHER); \
 		together=$$?; $(PYTEST) -m alone tests/functional tests/e2e && exit $$together
 
+# Examples alone cover all: what chance covers, it may miss the next time.
 test-unit: venv
-	$(PYTEST) --cov --cov-report=term tests/unit tests/fuzz
+	$(PYTEST) -m 'not hypothesis' --cov --cov-report=term tests/unit
+	$(PYTEST) -m hypothesis tests/unit
+	$(PYTEST) tests/fuzz
 
 # Two parts that are about as long as each other, and together are all.
 test-functional-1: venv

@@ -9,6 +9,8 @@ from ryu_l2iso.exceptions import InvalidValue
 from ryu_l2iso.state.interfaces import NETWORK_ID
 from ryu_l2iso.state.ports import InterfaceFact, OFPort, PortId, VMPort
 from ryu_l2iso.state.records import (
+    DISMISSED,
+    HELD,
     INTERFACE_VALUES,
     INTERFACES,
     KEYS,
@@ -235,12 +237,40 @@ def test_what_is_gone_already_can_go() -> None:
     assert not state.changes.records
 
 
+def test_what_others_tell_twice_is_as_told_once() -> None:
+    kept = Kept("gre")
+    told = [
+        Record(NETWORKS, ("red",), ()),
+        Record(KEYS, ("red",), (10,)),
+        Record(HELD, (1, "red", 10), ()),
+        Record(SWITCHES, (1,), ()),
+        Record(DISMISSED, (2,), ()),
+    ]
+    for _ in range(2):
+        kept.state.apply(told)
+        kept.write()
+    assert sorted(map(str, kept.records())) == sorted(map(str, told))
+    for _ in range(2):
+        kept.state.apply(Record(record.table, record.key, None) for record in told)
+        kept.write()
+    assert kept.records() == []
+
+
 def test_one_value_of_several_can_go() -> None:
     kept = started("gre")
     kept.state.add_interface_value("a", NETWORK_ID, "red")
-    kept.state.add_interface_value("a", "owner", "me")
+    kept.state.apply([Record(INTERFACE_VALUES, ("a", "owner"), ("me",))])
+    assert kept.state.interface_names("a") == [NETWORK_ID, "owner"]
     kept.state.apply([Record(INTERFACE_VALUES, ("a", "owner"), None)])
     assert kept.state.interface_names("a") == [NETWORK_ID]
+
+
+def test_others_can_tell_that_an_interface_is_in_no_network() -> None:
+    kept = started("gre")
+    plug(kept, (0, 0, 0))
+    assert kept.state.network_ports("red") == [PortId(1, 1)]
+    kept.state.apply([Record(INTERFACE_VALUES, ("a", NETWORK_ID), None)])
+    assert kept.state.network_ports("red") == []
 
 
 def test_others_can_tell_that_a_tag_is_being_set_and_that_it_is() -> None:

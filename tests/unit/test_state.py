@@ -191,6 +191,20 @@ def test_a_switch_may_have_tunnel_ports_to_several_remotes(state: State) -> None
     assert state.tunnel_remote(PortId(1, 8)) == 10
 
 
+def test_one_of_two_tunnel_ports_to_a_remote_can_go() -> None:
+    cloud = Cloud()
+    cloud.state.set_switch_value(2, TUNNEL_ADDR, "10.0.0.2")
+    ports = cloud.state.ports
+    for port_no in (7, 8):
+        name = f"gre{port_no}"
+        ports.set_of_port(1, OFPort(port_no, name, up=True))
+        row = InterfaceFact(name, port_no, tunnel_remote="10.0.0.2")
+        ports.update_interfaces(1, {name: row})
+    assert cloud.state.topology.tunnels_to(1, 2) == [7, 8]
+    ports.remove_of_port(1, 8)
+    assert cloud.state.topology.tunnels_to(1, 2) == [7]
+
+
 def test_a_port_that_rest_alone_describes_is_a_complete_vm_port(state: State) -> None:
     state.ports.set_of_port(1, OFPort(1, "tap1", up=True))
     state.add_mac("red", P1, MAC)
@@ -372,6 +386,19 @@ def test_a_switch_has_so_many_values_and_no_more() -> None:
         state.set_switch_value(1, "more", 1)
     state.set_switch_value(1, "name0", "another value")
     state.set_switch_value(2, "more", 1)
+
+
+def test_of_a_switch_that_is_forgotten_what_rest_says_of_its_ports_stays() -> None:
+    cloud = Cloud()
+    cloud.network("red", 10)
+    cloud.plug(1, 1, "red", MAC, "i1")
+    cloud.plug(2, 1, "red", "02:00:00:00:00:02", "i2")
+    cloud.state.ports.set_of_port(2, OFPort(2, "tap2", up=True))
+    cloud.state.add_port("red", PortId(2, 2))
+    for dpid in (1, 2):
+        cloud.state.ports.forget(dpid)
+        assert cloud.state.ports.facts(dpid).interfaces == {}
+    assert cloud.state.network_ports("red") == [PortId(2, 2)]
 
 
 def test_what_ovsdb_said_of_a_port_that_goes_can_be_forgotten() -> None:

@@ -29,7 +29,8 @@ REQUIREMENTS = [
     # Ryu 4.34 needs 0.30.2; from Python 3.12 on, nothing before 0.36.1 works.
     "eventlet>=0.30.2,<0.42",
     "eventlet>=0.36.1; python_version>='3.12'",
-    "ovs>=3.0,<5",
+    # 3.4 is the first in which a transaction takes operations as they are.
+    "ovs>=3.4,<5",
     # 1.8.9 brings legacy-cgi on Python 3.13, which has no cgi module.
     "WebOb>=1.8.9,<2",
     "Routes>=2.5,<3",

@@ -60,7 +60,7 @@ class Cloud:
 
     def __init__(self, switches: int, networks: int, ports: int, span: int | None = None) -> None:
         self.switches = range(1, switches + 1)
-        self.networks = range(networks)
+        self.networks = range(0)
         self.vms: list[VM] = []
         self._span = span or switches
         self._random = random.Random(1)
@@ -68,8 +68,13 @@ class Cloud:
         self._members: dict[int, Counter[int]] = defaultdict(Counter)
         # switch → networks
         self._networks_on: dict[int, set[int]] = defaultdict(set)
-        for number in range(ports):
-            self.add_vm(number % networks)
+        self.grow(networks, ports)
+
+    def grow(self, networks: int, ports: int) -> list[VM]:
+        """Add networks, and VMs of them; return the VMs."""
+        first = len(self.networks)
+        self.networks = range(first + networks)
+        return [self.add_vm(first + number % networks) for number in range(ports)]
 
     def add_vm(self, network: int, switch: int | None = None) -> VM:
         """Add a VM to a network, on a switch or anywhere; return it."""

@@ -59,24 +59,29 @@ class Management:
                 raise RuntimeError(f"the switch does not monitor flows: {reply.hex()}")
 
     def updates(self) -> list[bytes]:
-        """Return the messages that have come, at least one."""
-        received = [next(self._messages())]
-        while len(self._data) >= 8 and len(self._data) >= int.from_bytes(self._data[2:4], "big"):
-            received.append(next(self._messages()))
-        return received
+        """Return the messages that have come in full; none where there was but an echo request."""
+        self._receive()
+        return list(self._whole())
 
     def _request(self, kind: int, body: bytes) -> None:
         packed = _MULTIPART.pack(kind, 0) + body
         self._socket.sendall(messages.message(messages.MULTIPART_REQUEST, 1, packed))
 
     def _messages(self) -> Iterator[bytes]:
-        """Yield what comes; echo requests are answered."""
+        """Yield what comes."""
         while True:
-            while len(self._data) < 8 or len(self._data) < int.from_bytes(self._data[2:4], "big"):
-                part = self._socket.recv(65536)
-                if not part:
-                    raise RuntimeError("the switch has hung up")
-                self._data += part
+            yield from self._whole()
+            self._receive()
+
+    def _receive(self) -> None:
+        part = self._socket.recv(65536)
+        if not part:
+            raise RuntimeError("the switch has hung up")
+        self._data += part
+
+    def _whole(self) -> Iterator[bytes]:
+        """Yield what has come in full; echo requests are answered."""
+        while len(self._data) >= 8 and len(self._data) >= int.from_bytes(self._data[2:4], "big"):
             end = int.from_bytes(self._data[2:4], "big")
             found, self._data = self._data[:end], self._data[end:]
             if found[1] == messages.ECHO_REQUEST:

@@ -142,7 +142,8 @@ CONTROLLER_OPTS = [
         "openflow_max_per_address",
         default=64,
         min=1,
-        help="OpenFlow connections from one address that may be open at a time.",
+        help="OpenFlow connections from one address that may be open at a time. Raise it when "
+        "more switches than that come through one address, as by NAT.",
     ),
     cfg.FloatOpt(
         "drift_interval",

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Callable, TypeVar
 
-from ryu_l2iso import config, garbage, tls
+from ryu_l2iso import config, garbage, tls, turns
 from ryu_l2iso.exceptions import L2IsoError, StoreError, UnusableStore
-from ryu_l2iso.framework import CONF, serve_openflow_with
+from ryu_l2iso.framework import CONF, hub, serve_openflow_with
 from ryu_l2iso.openflow.packet_in import PacketIn, PacketIns
 from ryu_l2iso.openflow.server import Server
 from ryu_l2iso.ovsdb import BridgeRow, Fleet, InterfaceRow
@@ -74,8 +74,10 @@ class Core:
         self.packet_ins = PacketIns(self._packets_in)
         serve_openflow_with(partial(Server, tls.may_be))
         self._isolation: str | None = None
+        self._commits_soon = False
         self._subscribers: list[Subscriber] = []
         self._writer: Writer | None = None
+        self._is_closed = False
 
     def use_isolation(self, name: str, key_range: KeyRange | None) -> None:
         """Say how networks are kept apart; raises L2IsoError when that was said already."""
@@ -126,13 +128,23 @@ class Core:
 
     def close(self) -> None:
         """Write what is not written yet, and let others use what is kept."""
-        writer, self._writer = self._writer, None
+        writer, self._writer, self._is_closed = self._writer, None, True
         if writer is not None:
             writer.close(CLOSE_SECONDS)
 
     def commit(self) -> None:
         """Tell all subscribers what the facts recorded since the last call touch."""
         self._commit(ordered=False)
+
+    def commit_soon(self) -> None:
+        """As `commit`, once what has come together with it is recorded too."""
+        if not self._commits_soon:
+            self._commits_soon = True
+            hub.spawn(self._commit_what_came)
+
+    def _commit_what_came(self) -> None:
+        self._commits_soon = False
+        self.commit()
 
     def carry_out(self, order: Callable[[], _Answer]) -> _Answer:
         """Do what somebody asks for, commit it, and return its answer when it is on disk.
@@ -142,21 +154,28 @@ class Core:
         """
         self.commit()
         answer = order()
+        if self.state.changes:
+            turns.WORK.ordered()
         self._commit(ordered=True)
         if self._writer is not None:
             self._writer.wait_for_orders()
         return answer
 
-    def written(self) -> None:
-        """Return when all that was committed so far is on disk; raises StoreError."""
+    def written(self, number: int | None = None) -> None:
+        """Return when all that was committed so far is on disk; raises StoreError.
+
+        With the ``number`` of a change that was, when that and all before it are.
+        """
+        if self._is_closed:
+            raise StoreError("the store is closed")
         if self._writer is not None:
-            self._writer.wait()
+            self._writer.wait(number)
 
     def _commit(self, ordered: bool) -> None:
         if self.state.changes:
             changes = self.state.changes.take()
             if self._writer is not None:
-                self._writer.add(changes.records, ordered)
+                self._writer.add(changes.records, ordered, changes.number)
             self.tell(lambda subscriber: subscriber.changed(changes))
 
     def _take_back(self, records: Sequence[Record]) -> None:

@@ -15,6 +15,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Callable, ClassVar, TypeVar
 
 import eventlet.wsgi
+from eventlet.hubs import get_hub
 
 from ryu_l2iso import config
 
@@ -103,6 +104,15 @@ else:
     set_ev_cls = handler.set_ev_cls
 
 config.register(CONF)
+
+
+def call_later(seconds: float, call: Callable[..., None], *args: Any) -> Any:
+    """Call what does not block in so many seconds, unless ``cancel()`` of the result comes before.
+
+    For that alone no thread is spawned: one that is ended before it has begun keeps the traceback
+    of who ended it, and is kept by it, with all that stands there.
+    """
+    return get_hub().schedule_call_global(seconds, call, *args)
 
 
 def serve_openflow_with(server: Callable[[], Callable[[], None]]) -> None:

@@ -64,6 +64,7 @@ class Node:
             None if files is None else (files.certificate, files.private_key),
         )
         self._told: Registration | None = None
+        self._well: Registration | None = None
         self._absent: list[str] = []
         self._logged: set[str] = set()
         self._woken = threading.Event()
@@ -109,6 +110,7 @@ class Node:
             if self._controller.has(wanted):
                 self._open_manager(wanted)
             else:
+                self._well = None
                 self._register(wanted)
         except L2IsoError as error:
             self._log_once(str(error))
@@ -118,6 +120,9 @@ class Node:
                 LOG.exception("this is a bug; trying on")
             return False
         self._logged.clear()
+        if wanted != self._well:
+            self._well = wanted
+            LOG.info("registered: %s", wanted)
         return True
 
     def _wanted(self) -> Registration | None:
@@ -166,7 +171,6 @@ class Node:
         self._set_tunnel_addr(wanted)
         self._open_manager(wanted)
         self._controller.set_ovsdb_addr(wanted.dpid, wanted.ovsdb_addr)
-        LOG.info("registered: %s", wanted)
 
     def _set_tunnel_addr(self, wanted: Registration) -> None:
         try:
@@ -208,6 +212,7 @@ class Node:
         if text in self._logged:
             return False
         self._logged.add(text)
+        self._well = None
         LOG.warning("%s; trying on", text)
         return True
 

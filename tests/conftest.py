@@ -13,14 +13,21 @@ import eventlet  # noqa: E402
 
 eventlet.monkey_patch()
 
+import gc  # noqa: E402
 import ssl  # noqa: E402
 import sys  # noqa: E402
+from collections.abc import Iterator  # noqa: E402
 
+import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 
 # A plugin of pytest has imported this before: its own SSLContext would call itself for ever.
 if "urllib3.util.ssl_" in sys.modules:
     sys.modules["urllib3.util.ssl_"].SSLContext = ssl.SSLContext  # type: ignore[attr-defined]
+
+# How long one example takes tells more of the machine than of what is tested.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 MAY_SKIP = "no Python 3.9 found"
 """How the one reason to skip starts that ``--no-skips`` lets pass."""
@@ -46,3 +53,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def _may_skip(report: pytest.TestReport | pytest.CollectReport) -> bool:
     return isinstance(report.longrepr, tuple) and MAY_SKIP in report.longrepr[2]
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """Look for no cycles: what is freed meanwhile was in none."""
+    gc.disable()
+    yield
+    gc.enable()

@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -75,6 +76,23 @@ class OVN:
     def wait(self) -> None:
         """Wait until every node has done what the northbound database says."""
         self._nbctl("--wait=hv", "sync")
+
+    def wait_for(self, ports: int) -> float:
+        """Wait until so many ports are up, and every node knows; return when (monotonic).
+
+        A sync alone says nothing of a port that its node has not claimed yet.
+        """
+        while True:
+            self.wait()
+            end = time.monotonic()
+            if self._ports_up() == ports:
+                return end
+
+    def _ports_up(self) -> int:
+        query = ("--columns=name", "find", "Logical_Switch_Port", "up=true")
+        command = ("ovn-nbctl", "--bare", *query)
+        done = subprocess.run(command, env=self._environment, capture_output=True, check=True)
+        return len(done.stdout.split())
 
     def wait_until_up(self, vm: VM) -> None:
         """Wait until a plugged VM's port is up."""

@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from ryu_l2iso.core import Core, Subscriber
-from ryu_l2iso.exceptions import L2IsoError, StoreError
+from ryu_l2iso.exceptions import StoreError
 from ryu_l2iso.framework import (
     CONF,
     BaseApp,
@@ -23,6 +23,9 @@ from ryu_l2iso.state.subjects import Subject
 from ryu_l2iso.state.values import dpid_to_str
 
 LOG = logging.getLogger(__name__)
+
+PAUSE = 1.0
+"""Seconds until the disk is asked again whether a switch is gone for good."""
 
 
 class _Confirmations(Watcher):
@@ -45,13 +48,18 @@ class _Confirmations(Watcher):
 
     def may_hold(self, dpid: int, filled: AbstractSet[Subject]) -> bool:
         """Wait until it is on disk, if it is new; raises StoreError when it cannot be."""
+        if self._core.state.changes:
+            # What is wanted follows from facts that nobody was told of yet, so it is not all known.
+            self._core.commit()
+            return True
         unrecorded = self._confirmations.may_hold(dpid, filled)
         if not unrecorded:
             return False
         self._core.commit()
         try:
-            self._core.written()
-        except L2IsoError:
+            self._core.written(unrecorded.number)
+        except BaseException:
+            # Also when the thread is ended: whoever programs the switch next waits for it anew.
             self._confirmations.not_recorded(dpid, unrecorded)
             self._core.commit()
             raise
@@ -101,12 +109,16 @@ class FlowProgramming(Subscriber):
 
     def _dismissed(self, dpid: int) -> None:
         """Wait no more for a switch that is gone for good, once nobody can take that back."""
-        try:
-            self._core.written()
-        except StoreError:
+        while self._state.confirmations.is_dismissed(dpid):
+            try:
+                self._core.written()
+            except StoreError:
+                # It may be no more than late; what is taken back is dismissed no longer.
+                hub.sleep(PAUSE)
+                continue
+            self._state.confirmations.dismissal_recorded(dpid)
+            self._core.commit()
             return
-        self._state.confirmations.dismissal_recorded(dpid)
-        self._core.commit()
 
     def give_up(self) -> None:
         """Wait no more for switches that were gone for good before the controller was started."""

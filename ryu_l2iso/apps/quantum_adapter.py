@@ -116,7 +116,7 @@ class QuantumAdapter(BaseApp, Subscriber):
                 ports.remove_of_port(dpid, port.port_no)
             else:
                 ports.set_of_port(dpid, port)
-        self._core.commit()
+        self._core.commit_soon()
 
     def changed(self, changes: Changes) -> None:
         """Follow the registration of OVSDB addresses, and announce port events."""

@@ -47,10 +47,18 @@ class SimpleVLAN(IsolationApp):
         self._updates.hurry(dpid)
 
     def _update(self, dpid: int) -> None:
-        if self._core.state.switches.ovsdb_addr(dpid) is not None:
-            self._tags.sync(dpid, self._core.ovsdb.get(dpid))
+        ports = self._core.state.ports
+        leaving = ports.vlans.leaving(dpid)
+        try:
+            if self._core.state.switches.ovsdb_addr(dpid) is not None:
+                self._tags.sync(dpid, self._core.ovsdb.get(dpid))
+        finally:
+            ports.stay_in_vlans(leaving)
+            self._core.commit()
 
     def _flows_confirmed(self, dpid: int) -> None:
+        # What has not been told yet is not confirmed, either.
+        self._core.commit()
         programmer = self._programming.fleet.programmer(dpid)
         if programmer is None or not programmer.wait_rid(CONF.l2iso.openflow_timeout):
             raise SwitchError("the switch has not confirmed that flows are gone")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ryu_l2iso.core import Core, Subscriber
-from ryu_l2iso.framework import CONF, BaseApp, app_manager, hub
+from ryu_l2iso.framework import CONF, BaseApp, app_manager, call_later
 from ryu_l2iso.ovsdb.tunnel_ports import TunnelPorts
 from ryu_l2iso.state.changes import Changes
 from ryu_l2iso.workers import Workers
@@ -48,4 +48,4 @@ class TunnelPortUpdater(BaseApp, Subscriber):
             return
         pause = self._tunnels.sync(dpid, self._core.ovsdb.get(dpid))
         if pause is not None:
-            self._timers[dpid] = hub.spawn_after(pause, self._updates.mark, dpid)
+            self._timers[dpid] = call_later(pause, self._updates.mark, dpid)

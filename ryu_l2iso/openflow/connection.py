@@ -260,15 +260,11 @@ class Connection:
 
     def _send(self, chunk: bytes, seconds: float, what: str) -> None:
         """Send; the framework's send blocks without a limit while a slow switch's queue is full."""
-        timeout = hub.Timeout(seconds)
-        try:
+        sent = None
+        with hub.Timeout(seconds, False):
             sent = not self._closed and self.datapath.send(chunk)
-        except hub.Timeout as expired:
-            if expired is not timeout:
-                raise
-            raise SwitchError(f"{what}: the switch takes no more data") from None
-        finally:
-            timeout.cancel()
+        if sent is None:
+            raise SwitchError(f"{what}: the switch takes no more data")
         if not sent:
             raise SwitchError(f"{what}: the connection is closed")
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from struct import Struct
-from typing import NamedTuple, Union
+from typing import NamedTuple, TypeVar, Union
 
 from ryu_l2iso.openflow.framing import WireError
 from ryu_l2iso.openflow.instructions import Does, pack_instructions, unpack_instructions
@@ -38,8 +38,7 @@ _BODY = Struct("!Q2xQ")
 _LENGTH = Struct("!H")
 
 REMEMBERED = 1 << 17
-"""Keys, and bodies, that are not packed again: switches hold much the same, each of them the same
-MACs, and equal bytes are in memory once."""
+"""Keys and bodies that are remembered: switches hold much the same, each of them the same MACs."""
 
 
 class OpaqueFlow(NamedTuple):
@@ -56,10 +55,29 @@ class OpaqueFlow(NamedTuple):
 
 InstalledFlow = Union[Flow, OpaqueFlow]
 
+_T = TypeVar("_T")
+
 
 def pack_key(table: int, priority: int, match: Match) -> bytes:
     """Return the key of the flow with this table, priority and match."""
     return _KEY.pack(table, priority) + pack_match(match)
+
+
+class Shared(dict[_T, _T]):
+    """Gives for each value the first that equaled it, so that it is in memory once.
+
+    `REMEMBERED` are; then it forgets all of them.
+    """
+
+    def __missing__(self, value: _T) -> _T:
+        """Remember a value, and return it."""
+        if len(self) >= REMEMBERED:
+            self.clear()
+        self[value] = value
+        return value
+
+
+_keys: Shared[bytes] = Shared()
 
 
 def _pack_body(
@@ -72,7 +90,6 @@ def _pack_body(
     return _BODY.pack(0, cookie) + pack_instructions(Does(actions, goto, meter, metadata))
 
 
-_remembered_key = lru_cache(REMEMBERED)(pack_key)
 _remembered_body = lru_cache(REMEMBERED)(_pack_body)
 
 
@@ -80,7 +97,7 @@ def pack_flow(flow: Flow) -> Entry:
     """Return a flow of ours as bytes; a body may be longer than a message can hold."""
     table, priority, match, actions, goto, cookie, meter, metadata = flow
     return (
-        _remembered_key(table, priority, match),
+        _keys[_KEY.pack(table, priority) + pack_match(match)],
         _remembered_body(cookie, actions, goto, meter, metadata),
     )
 

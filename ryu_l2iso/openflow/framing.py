@@ -29,12 +29,16 @@ class WireError(SwitchError):
     """Bytes that break the protocol, or a value that one message cannot hold."""
 
 
-def message(kind: int, xid: int, body: bytes) -> bytes:
-    """Return a message of a type (7.1); raises WireError when it is too long."""
-    length = _HEADER.size + len(body)
+def check_length(length: int) -> int:
+    """Return the length of a message; raises WireError when it is too long."""
     if length > MAX_LENGTH:
         raise WireError(f"a message of {length} bytes is longer than OpenFlow's 65535")
-    return _HEADER.pack(VERSION, kind, length, xid) + body
+    return length
+
+
+def message(kind: int, xid: int, body: bytes) -> bytes:
+    """Return a message of a type (7.1); raises WireError when it is too long."""
+    return _HEADER.pack(VERSION, kind, check_length(_HEADER.size + len(body)), xid) + body
 
 
 def unpack_header(buf: bytes) -> tuple[int, int]:

@@ -6,7 +6,13 @@ from struct import Struct
 from typing import NamedTuple
 
 from ryu_l2iso.openflow.framing import MAX_LENGTH, spans
-from ryu_l2iso.openflow.oxm import TUNNEL_ID, VLAN_VID
+from ryu_l2iso.openflow.oxm import (
+    TUNNEL_ID,
+    VLAN_VID,
+    pack_tunnel_id,
+    pack_vlan_vid,
+    unpack_vlan_vid,
+)
 from ryu_l2iso.pipelines.flow import (
     CONTROLLER,
     UNTAGGED,
@@ -63,8 +69,8 @@ def _pack_action(action: Action) -> bytes:
     if isinstance(action, PopVlan):
         return _VLAN_ACTION.pack(_POP_VLAN, 8, 0)
     if isinstance(action, SetVlan):
-        return (_TLV.pack(_SET_FIELD, 16) + VLAN_VID.pack(action.vlan)).ljust(16, b"\0")
-    return _TLV.pack(_SET_FIELD, 16) + TUNNEL_ID.pack(action.tunnel_id)
+        return (_TLV.pack(_SET_FIELD, 16) + pack_vlan_vid(action.vlan)).ljust(16, b"\0")
+    return _TLV.pack(_SET_FIELD, 16) + pack_tunnel_id(action.tunnel_id)
 
 
 def pack_instructions(does: Does) -> bytes:
@@ -143,7 +149,7 @@ def _unpack_action(buf: bytes) -> Action | None:
 
 
 def _unpack_set_field(header: bytes, value: bytes) -> Action | None:
-    if header == TUNNEL_ID.header:
+    if header == TUNNEL_ID:
         return SetTunnelId(int.from_bytes(value, "big"))
-    vlan = VLAN_VID.unpack(value[:2]) if header == VLAN_VID.header else None
-    return SetVlan(vlan) if isinstance(vlan, int) and vlan != UNTAGGED else None
+    vlan = unpack_vlan_vid(value[:2]) if header == VLAN_VID else None
+    return None if vlan in (None, UNTAGGED) else SetVlan(vlan)

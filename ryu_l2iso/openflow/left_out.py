@@ -56,6 +56,8 @@ class LeftOut:
 
     def wanted(self, subject: Subject, pieces: Sequence[Piece]) -> Sequence[Piece]:
         """Return what to send of a subject's pieces: none of one that is left out."""
+        if not self._out:
+            return pieces
         if not pieces:
             self._out.discard(subject)
         return () if subject in self._out else pieces

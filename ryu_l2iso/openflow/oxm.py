@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from operator import itemgetter
 from struct import Struct
-from typing import Callable, NamedTuple, Union
+from typing import Callable, Union
 
 from ryu_l2iso.openflow.framing import WireError
 from ryu_l2iso.pipelines.flow import UNTAGGED, VLAN_PRESENT, Match
@@ -19,9 +18,11 @@ def _header(field: int, size: int) -> bytes:
     return (0x80000000 | field << 9 | size).to_bytes(4, "big")
 
 
-_ETH_DST = _header(3, 6)
+TUNNEL_ID, VLAN_VID = _header(38, 8), _header(6, 2)
+_IN_PORT, _METADATA = _header(0, 4), _header(2, 8)
+_ETH_DST, _ETH_SRC, _ETH_TYPE = _header(3, 6), _header(4, 6), _header(5, 2)
 _ETH_DST_MASKED = _header(3, 0x100 | 12)
-_VLAN_VID = _header(6, 2)
+_IP_PROTO, _ICMPV6_TYPE = _header(10, 1), _header(29, 1)
 
 
 def _mac(text: str) -> bytes:
@@ -32,74 +33,76 @@ def _text(mac: bytes) -> str:
     return mac.hex(":")
 
 
-def _pack_eth_dst(text: str) -> bytes:
-    if "/" not in text:
-        return _ETH_DST + _mac(text)
+def _pack_masked(text: str) -> bytes:
     value, _, mask = text.partition("/")
     return _ETH_DST_MASKED + _mac(value) + _mac(mask)
 
 
-def _pack_vlan_vid(vlan: int) -> bytes:
-    return _VLAN_VID + (0 if vlan == UNTAGGED else vlan | VLAN_PRESENT).to_bytes(2, "big")
+def pack_tunnel_id(tunnel_id: int) -> bytes:
+    """Return the field that holds a tunnel key."""
+    return TUNNEL_ID + tunnel_id.to_bytes(8, "big")
 
 
-def _unpack_vlan_vid(value: bytes) -> int | None:
+def pack_vlan_vid(vlan: int) -> bytes:
+    """Return the field that holds a VLAN ID, or `UNTAGGED`."""
+    return VLAN_VID + (0 if vlan == UNTAGGED else vlan | VLAN_PRESENT).to_bytes(2, "big")
+
+
+def unpack_vlan_vid(value: bytes) -> int | None:
+    """Return the VLAN ID in a field; None for a value none of ours."""
     number = int.from_bytes(value, "big")
     if number & VLAN_PRESENT:
         return number - VLAN_PRESENT
     return None if number else UNTAGGED
 
 
-class _Field(NamedTuple):
-    """How a field of `Match` is written; ``unpack`` returns None for a value none of ours."""
-
-    header: bytes
-    pack: Callable[..., bytes]
-    unpack: Callable[[bytes], Value | None]
+def _number(value: bytes) -> int:
+    return int.from_bytes(value, "big")
 
 
-def _number(field: int, size: int) -> _Field:
-    header = _header(field, size)
-    return _Field(
-        header,
-        lambda value: header + value.to_bytes(size, "big"),
-        lambda value: int.from_bytes(value, "big"),
-    )
-
-
-TUNNEL_ID = _number(38, 8)
-
-VLAN_VID = _Field(_VLAN_VID, _pack_vlan_vid, _unpack_vlan_vid)
-
-_IN_PORT, _ETH_SRC = _header(0, 4), _header(4, 6)
-_FIELDS = {
-    "in_port": _number(0, 4),
-    "eth_src": _Field(_ETH_SRC, lambda text: _ETH_SRC + _mac(text), _text),
-    "eth_dst": _Field(_ETH_DST, _pack_eth_dst, _text),
-    "eth_type": _number(5, 2),
-    "vlan_vid": VLAN_VID,
-    "ip_proto": _number(10, 1),
-    "icmpv6_type": _number(29, 1),
-    "tunnel_id": TUNNEL_ID,
-    "metadata": _number(2, 8),
+_UNPACK: dict[bytes, tuple[str, Callable[[bytes], Value | None]]] = {
+    _IN_PORT: ("in_port", _number),
+    _ETH_SRC: ("eth_src", _text),
+    _ETH_DST: ("eth_dst", _text),
+    _ETH_DST_MASKED: ("eth_dst", lambda value: f"{_text(value[:6])}/{_text(value[6:])}"),
+    _ETH_TYPE: ("eth_type", _number),
+    VLAN_VID: ("vlan_vid", unpack_vlan_vid),
+    _IP_PROTO: ("ip_proto", _number),
+    _ICMPV6_TYPE: ("icmpv6_type", _number),
+    TUNNEL_ID: ("tunnel_id", _number),
+    _METADATA: ("metadata", _number),
 }
-"""Name in `Match` → field, in the order in which Open vSwitch tells of them: what is read back is
-then what was sent, byte for byte.  A field comes after those that it requires (7.2.3.6)."""
+"""Header → name in `Match`, and what gives the value; None for a value none of ours."""
 
-_PICK = itemgetter(*map(Match._fields.index, _FIELDS))
-_PACK = [field.pack for field in _FIELDS.values()]
 _FRAMES = [(_TLV.pack(1, length), bytes(-length % 8)) for length in range(256)]
 """What stands before and after the fields of a match, by its length without padding."""
 
-_UNPACK: dict[bytes, tuple[str, Callable[[bytes], Value | None]]] = {
-    field.header: (name, field.unpack) for name, field in _FIELDS.items()
-}
-_UNPACK[_ETH_DST_MASKED] = ("eth_dst", lambda value: f"{_text(value[:6])}/{_text(value[6:])}")
-
 
 def pack_match(match: Match) -> bytes:
-    """Return ``ofp_match`` (7.2.3.1), padded."""
-    oxm = b"".join([pack(value) for pack, value in zip(_PACK, _PICK(match)) if value is not None])
+    """Return ``ofp_match`` (7.2.3.1), padded.
+
+    The fields stand in the order in which Open vSwitch tells of them: what is read back is then
+    what was sent, byte for byte.  A field comes after those that it requires (7.2.3.6).
+    """
+    # Written out: nearly all that is computed for a flow is this.
+    tunnel_id, metadata, in_port, vlan, eth_src, eth_dst, eth_type, ip_proto, icmpv6_type = match
+    oxm = b"" if in_port is None else _IN_PORT + in_port.to_bytes(4, "big")
+    if eth_src is not None:
+        oxm += _ETH_SRC + _mac(eth_src)
+    if eth_dst is not None:
+        oxm += _pack_masked(eth_dst) if "/" in eth_dst else _ETH_DST + _mac(eth_dst)
+    if eth_type is not None:
+        oxm += _ETH_TYPE + eth_type.to_bytes(2, "big")
+    if vlan is not None:
+        oxm += pack_vlan_vid(vlan)
+    if ip_proto is not None:
+        oxm += _IP_PROTO + ip_proto.to_bytes(1, "big")
+    if icmpv6_type is not None:
+        oxm += _ICMPV6_TYPE + icmpv6_type.to_bytes(1, "big")
+    if tunnel_id is not None:
+        oxm += pack_tunnel_id(tunnel_id)
+    if metadata is not None:
+        oxm += _METADATA + metadata.to_bytes(8, "big")
     head, padding = _FRAMES[4 + len(oxm)]
     return head + oxm + padding
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import islice
 from operator import itemgetter
 from typing import Any, Callable, NamedTuple
 
@@ -46,7 +47,7 @@ class Part(NamedTuple):
     """
 
     verb: str
-    pieces: Sequence[Any]
+    pieces: Collection[Any]
     pack: Callable[[Any, int], bytes]
     longest: int | None = None
     name: Callable[[Any], Key] = itemgetter(0)
@@ -68,12 +69,11 @@ def meter_parts(plan: Plan) -> list[Part]:
 
 def bundle_parts(plan: Plan) -> list[Part]:
     """Return the groups and flows; raises Refused for those that no message can hold."""
-    goes, comes = tuple(plan.flows_to_delete.items()), tuple(plan.flows_to_add.items())
     parts = [
         Part("adding", plan.groups_to_add, wire.pack_group_add, MOST_PORTS),
         Part("changing", plan.groups_to_modify, wire.pack_group_modify, MOST_PORTS),
-        Part("deleting", goes, wire.pack_flow_delete_strict),
-        Part("adding", comes, wire.pack_flow_add, LONGEST_BODY),
+        Part("deleting", plan.flows_to_delete.items(), wire.pack_flow_delete_strict),
+        Part("adding", plan.flows_to_add.items(), wire.pack_flow_add, LONGEST_BODY),
         Part("deleting", plan.groups_to_delete, wire.pack_group_delete, name=int),
     ]
     too_long = [
@@ -116,7 +116,7 @@ def find(parts: Iterable[Part], index: int) -> tuple[Part, Any] | None:
     """Return the piece that the message at an index is about; None if there is none."""
     for part in parts:
         if 0 <= index < len(part.pieces):
-            return part, part.pieces[index]
+            return part, next(islice(part.pieces, index, None))
         index -= len(part.pieces)
     return None
 

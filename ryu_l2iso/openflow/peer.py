@@ -109,6 +109,9 @@ class Peer:
 
     def recv(self, _size: int) -> bytes:
         """Return the next message for the framework, whole; b"" at the end."""
+        if self._waits_for == _HELLO:
+            # The framework's threads begin; ended before that they would keep us (`call_later`).
+            hub.sleep(0)
         try:
             while not self._closed:
                 header, buf = self._next()

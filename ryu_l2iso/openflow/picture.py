@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
-from functools import lru_cache
 
-from ryu_l2iso.openflow.flow_entry import REMEMBERED
+from ryu_l2iso.openflow.flow_entry import Shared
 from ryu_l2iso.openflow.plan import Contents, Key, Plan, compare, is_stale
 from ryu_l2iso.pipelines.flow import Piece
 from ryu_l2iso.state.subjects import Subject
 
-
-@lru_cache(REMEMBERED)
-def _same(names: tuple[Key, ...]) -> tuple[Key, ...]:
-    """Return names that equal these: switches hold much the same, and it is in memory once."""
-    return names
+_shared: Shared[tuple[Key, ...]] = Shared()
+"""Names of what is desired for a subject: most switches hold the same for it."""
 
 
 class Desired:
@@ -35,7 +31,7 @@ class Desired:
         ``is_filled`` says whether anything is wanted for it, if it is left out as well.
         """
         if is_filled:
-            self.names[subject] = _same(tuple([self.contents.add(piece) for piece in pieces]))
+            self.names[subject] = _shared[tuple([self.contents.add(piece) for piece in pieces])]
         else:
             self.empty.add(subject)
 

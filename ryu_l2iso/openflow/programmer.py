@@ -177,10 +177,11 @@ class Programmer:
     def _work(self) -> None:
         while True:
             self._wake.wait(self._left_out.seconds(time.monotonic()))
-            # What was marked until then goes in one bundle.
-            turns.WORK.take()
-            self._wake.clear()
-            pause = self.step()
+            with turns.WORK.under_way():
+                # What was marked until then goes in one bundle.
+                turns.WORK.take()
+                self._wake.clear()
+                pause = self.step()
             if pause:
                 self._hurry.wait(pause)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ryu_l2iso import audit, tls
 from ryu_l2iso.exceptions import L2IsoError
-from ryu_l2iso.framework import CONF, Datapath, hub
+from ryu_l2iso.framework import CONF, Datapath, call_later, hub
 from ryu_l2iso.listener import listen
 from ryu_l2iso.openflow.claims import Authorize, Claims, anybody
 from ryu_l2iso.openflow.peer import Peer
@@ -147,7 +147,7 @@ class Server:
         self._report(peer)
 
     def _serve(self, peer: Peer, credentials: tls.Credentials | None) -> None:
-        deadline = hub.spawn_after(self._handshake, self._expire, peer)
+        deadline = call_later(self._handshake, self._expire, peer)
         try:
             if credentials is not None:
                 peer.secure(credentials)

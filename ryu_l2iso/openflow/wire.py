@@ -20,12 +20,13 @@ from ryu_l2iso.openflow.flow_entry import (
 from ryu_l2iso.openflow.framing import (
     HEADER_SIZE,
     MULTIPART_SIZE,
+    VERSION,
     WireError,
+    check_length,
     check_multipart,
     check_type,
     message,
     spans,
-    unpack_header,
 )
 from ryu_l2iso.openflow.instructions import pack_output, unpack_actions
 from ryu_l2iso.openflow.oxm import pack_match
@@ -52,7 +53,8 @@ _ALL_TABLES = 0xFF
 
 _ERROR = Struct("!8xHH")
 _BUNDLE = Struct("!IHH")
-_FLOW_MOD = Struct("!8s8xsB4x2sIII4x")
+_BUNDLED = Struct("!BBH4sIHH")
+_FLOW_MOD = Struct("!BBHI8s8xsB4x2sIII4x")
 _FLOW_STATS_REQUEST = Struct("!HH4xB3xII4xQQ")
 _AGGREGATE_REPLY = Struct("!16xI4x")
 _GROUP_MOD = Struct("!HBxI")
@@ -100,8 +102,11 @@ InstalledMeter = Union[Meter, OpaqueMeter]
 
 
 def _pack_flow_mod(command: int, key: bytes, body: bytes, xid: int) -> bytes:
-    fixed = _FLOW_MOD.pack(body[COOKIE], key[:1], command, key[1:KEY_HEAD], _ANY, _ANY, _ANY)
-    return message(FLOW_MOD, xid, fixed + key[KEY_HEAD:] + body[BODY_HEAD:])
+    rest = key[KEY_HEAD:] + body[BODY_HEAD:]
+    length = check_length(_FLOW_MOD.size + len(rest))
+    table, priority = key[:1], key[1:KEY_HEAD]
+    head = (VERSION, FLOW_MOD, length, xid, body[COOKIE], table, command, priority)
+    return _FLOW_MOD.pack(*head, _ANY, _ANY, _ANY) + rest
 
 
 def pack_flow_add(flow: Entry, xid: int) -> bytes:
@@ -143,8 +148,9 @@ def pack_bundle_control(bundle_id: int, kind: int, xid: int) -> bytes:
 
 def pack_bundle_add(bundle_id: int, inner: bytes) -> bytes:
     """Wrap a packed message for a bundle; the outer xid must be the inner one (7.3.9.6)."""
-    xid = unpack_header(inner)[1]
-    return message(BUNDLE_ADD, xid, _BUNDLE.pack(bundle_id, 0, _ATOMIC_ORDERED) + inner)
+    length, xid = check_length(_BUNDLED.size + len(inner)), inner[4:8]
+    head = (VERSION, BUNDLE_ADD, length, xid, bundle_id, 0, _ATOMIC_ORDERED)
+    return _BUNDLED.pack(*head) + inner
 
 
 def pack_flow_stats_request(cookie: int, cookie_mask: int, xid: int) -> bytes:

@@ -6,7 +6,7 @@ thing exists *with these attributes*; a command whose effect is there already se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,8 @@ class Edit:
         self.bridge = bridge
         self._transaction = transaction
         self._replica = replica
+        # References to new ports, as an operation of the transaction has them
+        self._new_ports: list[tuple[str, str]] = []
 
     def root(self) -> Any:
         """Return the one row of table Open_vSwitch."""
@@ -32,6 +34,30 @@ class Edit:
     def insert(self, table: str) -> Any:
         """Return a new row; it is kept only if another row refers to it."""
         return self._transaction.insert(self._replica.tables[table])
+
+    def add_port(
+        self, name: str, kind: str, options: Mapping[str, str], external_ids: Mapping[str, str]
+    ) -> None:
+        """Add a port with one interface of that ``kind``; ``external_ids`` are those of both.
+
+        Written as operations (RFC 7047, 5.2): through rows of the idl each takes ten times as long,
+        and a switch gets tunnel ports by the hundred.
+        """
+        if not self._new_ports:
+            chosen = [["_uuid", "==", ["uuid", str(self.bridge.uuid)]]]
+            added = [["ports", "insert", ["set", self._new_ports]]]
+            self._operation("mutate", "Bridge", where=chosen, mutations=added)
+        number = len(self._new_ports)
+        refer, ids = ("named-uuid", f"interface{number}"), _map(external_ids)
+        row = {"name": name, "type": kind, "options": _map(options), "external_ids": ids}
+        self._operation("insert", "Interface", **{"uuid-name": refer[1], "row": row})
+        row = {"name": name, "interfaces": refer, "external_ids": ids}
+        refer = ("named-uuid", f"port{number}")
+        self._operation("insert", "Port", **{"uuid-name": refer[1], "row": row})
+        self._new_ports.append(refer)
+
+    def _operation(self, name: str, table: str, **members: Any) -> None:
+        self._transaction.add_op({"op": name, "table": table, **members})
 
     def port(self, name: str) -> Any:
         """Return our Port of that name, None when there is none.
@@ -61,6 +87,10 @@ class Edit:
 
     def _is_own(self, port: Any) -> bool:
         return port.uuid in column(self.bridge, "ports")
+
+
+def _map(values: Mapping[str, str]) -> tuple[str, list[tuple[str, str]]]:
+    return "map", list(values.items())
 
 
 def _assign(row: Any, column: str, value: Any) -> None:
@@ -139,16 +169,7 @@ class EnsureTunnelPort(Command):
     def _create(self, edit: Edit, options: dict[str, str], mark: dict[str, str]) -> None:
         if edit.has_interface(self.name):
             raise OVSDBError(f"interface {self.name} exists and is not ours")
-        interface = edit.insert("Interface")
-        interface.name = self.name
-        interface.type = self.type
-        interface.options = options
-        interface.external_ids = mark
-        port = edit.insert("Port")
-        port.name = self.name
-        port.interfaces = [interface]
-        port.external_ids = mark
-        edit.bridge.addvalue("ports", port)
+        edit.add_port(self.name, self.type, options, mark)
 
 
 @dataclass(frozen=True)

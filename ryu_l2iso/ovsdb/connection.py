@@ -144,6 +144,7 @@ class Connection(Generic[Key]):
         self._moved = False
         self._seen = 0
         self._transactions.reconnected()
+        turns.FACTS.take()
         replica = Replica(self._address, self._reader, self._max_backoff)
         try:
             while not (self._closed or self._moved):
@@ -153,11 +154,11 @@ class Connection(Generic[Key]):
                     self._look_at(replica)
                 else:
                     self._wait_for_sync(replica, poller)
-                if replica.has_more:
-                    turns.FACTS.take()
-                else:
+                if not replica.has_more:
                     replica.wait(poller)
                     self._waker.block(poller)
+                # After a restart all servers send all that they have.
+                turns.FACTS.take()
         finally:
             replica.close()
 

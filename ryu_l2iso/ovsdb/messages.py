@@ -12,6 +12,7 @@ import errno
 import json
 import re
 import time
+from itertools import accumulate
 from typing import Any
 
 import ovs.jsonrpc
@@ -39,6 +40,9 @@ _TURN = 0x20000
 # Strings in a row that are here in full and have no escapes are passed over at once.
 _OUTSIDE = re.compile(rb'(?:"[^"\\]*"[^"{}\[\]]*){1,64}|["{}\[\]]')
 _INSIDE = re.compile(rb'["\\]')
+
+_NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
+_STEPS = {ord("{"): 1, ord("["): 1, ord("}"): -1, ord("]"): -1}
 
 
 def _integer(text: str) -> int:
@@ -68,6 +72,8 @@ class Messages:
         self._seen = 0
         self._depth = 0
         self._in_string = False
+        # Whether something has come since it was passed over
+        self._is_new = False
         self._since = 0.0
 
     def add(self, data: bytes, now: float) -> None:
@@ -77,6 +83,7 @@ class Messages:
         elif now - self._since > MESSAGE_SECONDS:
             raise ValueError(f"a message that does not end in {MESSAGE_SECONDS:g} s")
         self._data += data
+        self._is_new = True
 
     def next(self, now: float) -> Any | None:
         """Return the next message, None when it has not come in full; raises ValueError."""
@@ -92,10 +99,14 @@ class Messages:
 
     def _find_end(self) -> int:
         """Return where the first message ends, 0 when its end has not come."""
-        data, pos = self._data, self._seen
+        data = self._data
         if not self._depth:
             self._check_begin()
-            pos = 0
+            self._seen = 0
+        is_new, self._is_new = self._is_new, False
+        if is_new and self._pass_over():
+            return 0 if self._depth else len(data)
+        pos = self._seen
         while True:
             found = (_INSIDE if self._in_string else _OUTSIDE).search(data, pos)
             if found is None:
@@ -113,6 +124,22 @@ class Messages:
                 self._in_string = not self._in_string
             elif self._nest(1 if mark in b"{[" else -1) == 0:
                 return pos
+
+    def _pass_over(self) -> bool:
+        """Take all that is new at once if a message ends with it or goes on; False if unsure."""
+        new = bytes(self._data[self._seen :])
+        strings = new.split(b'"')
+        ends_in_string = self._in_string != (len(strings) % 2 == 0)
+        brackets = b"".join(strings[self._in_string :: 2]).translate(None, _NO_BRACKETS)
+        depths = list(accumulate(map(_STEPS.__getitem__, brackets), initial=self._depth))
+        ends = 0 in depths[1:]
+        if b"\\" in new or not brackets or max(depths) > MAX_DEPTH:
+            return False
+        if ends and (not new.endswith(b"}") or ends_in_string or 0 in depths[1:-1]):
+            return False
+        self._depth, self._in_string = depths[-1], ends_in_string
+        self._seen = len(self._data)
+        return True
 
     def _check_begin(self) -> None:
         """Take away space before a message; raises ValueError where none begins."""

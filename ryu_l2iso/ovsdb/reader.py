@@ -101,6 +101,11 @@ class BridgeReader:
         """The bridge's dpid, if that is what it is known by."""
         return self._bridge if isinstance(self._bridge, int) else None
 
+    def begin_anew(self) -> None:
+        """Note that all rows come anew."""
+        self._ports.clear()
+        self._port_of.clear()
+
     def row_changed(self, table: str, uuid: UUID) -> None:
         """Note that a row came, changed or went, so that its port is read again."""
         if table == "Port":
@@ -145,9 +150,9 @@ class BridgeReader:
         port, interfaces = tables["Port"].rows.get(uuid), tables["Interface"].rows
         if port is None:
             return ()
-        own = column(port, "interfaces")
+        own = [one for one in column(port, "interfaces") if one in interfaces]
         self._port_of.update(dict.fromkeys(own, uuid))
-        return tuple(_interface_row(port, interfaces[one]) for one in own if one in interfaces)
+        return tuple(_interface_row(port, interfaces[one]) for one in own)
 
 
 def difference(old: Interfaces, new: Interfaces) -> dict[str, InterfaceRow | None]:

@@ -131,6 +131,7 @@ class Transactions:
             request.finish(f"the OVSDB server refused: {transaction.get_error()}")
         elif request.over:
             self._sent = None
+            idl.give_up(transaction)
 
     def _committed(self, request: Request, transaction: Any, status: str, idl: Replica) -> None:
         if not request.vswitchd:

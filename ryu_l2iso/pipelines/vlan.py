@@ -127,7 +127,7 @@ class VlanPipeline(SubjectPipeline):
         ports = self._state.ports
         if port.name not in ports.facts(port.dpid).interfaces:
             return []
-        return _from_external_flows(port, sorted(ports.vlans.on(port.dpid)))
+        return _from_external_flows(port, sorted(ports.vlans.cut_off(port.dpid)))
 
 
 def _from_vm_flow(port: VMPort) -> Flow:
@@ -149,7 +149,7 @@ def _from_outside_flow(port: VMPort, uplink: int) -> Flow:
 
 
 def _from_external_flows(port: ExternalPort, strange: Sequence[int]) -> list[Flow]:
-    """Let in all VLANs but those in which there is a port of another network."""
+    """Let in all VLANs but those in which a port of another network is and stays."""
     dead = Match(in_port=port.port_no, vlan_vid=DEAD_VLAN)
     every = Match(in_port=port.port_no)
     matches = [Match(in_port=port.port_no, vlan_vid=vlan) for vlan in strange]

@@ -6,6 +6,7 @@ import io
 import logging
 import socket
 import time
+import weakref
 from collections import Counter
 from typing import Any
 
@@ -24,7 +25,8 @@ class TimedSocket(io.RawIOBase):
     """One direction of a connection: a stage of it must end in time, not each piece of it."""
 
     def __init__(self, client: Client, call: str) -> None:
-        self._client = client
+        # The client has us.
+        self._client: Any = weakref.proxy(client)
         self._call = call
         self._seconds: float | None = None
         self._since: float | None = None

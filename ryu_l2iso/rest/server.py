@@ -12,6 +12,7 @@ import eventlet
 import eventlet.wsgi
 
 from ryu_l2iso.exceptions import L2IsoError
+from ryu_l2iso.framework import hub
 from ryu_l2iso.listener import listen
 from ryu_l2iso.rest.body import CLOSE, MAX_BODY
 from ryu_l2iso.rest.clients import Client, Clients
@@ -80,7 +81,11 @@ class Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet ha
         self._writes.begin(ANSWER_SECONDS)
         if self.rfile.peek(1):
             self._reads.begin(HEAD_SECONDS)
-        super().handle_one_request()
+        try:
+            super().handle_one_request()
+        finally:
+            # What is in there has us.
+            self.environ: dict[str, Any] = {}
 
     def get_environ(self) -> Any:
         """Return the WSGI environment, with a way to close the connection after the answer."""
@@ -157,7 +162,8 @@ class Server:
                 continue
             failing = False
             self._clients.add(client)
-            client.thread = eventlet.spawn(self._serve, http, client)
+            # The framework's spawn keeps nothing of how a thread ended.
+            client.thread = hub.spawn(self._serve, http, client)
 
     def _serve(self, http: Any, client: Client) -> None:
         try:

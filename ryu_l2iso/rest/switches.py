@@ -12,7 +12,7 @@ from ryu_l2iso.state.values import dpid_to_str
 class Switches:
     """Registered switches and their values.
 
-    With ``by_tls`` nobody has the controller open a Unix socket of its own machine.
+    With ``by_tls`` an OVSDB server is reached by TLS or not at all: no other address is taken.
     """
 
     def __init__(self, state: State, by_tls: bool) -> None:
@@ -56,8 +56,8 @@ class Switches:
 
     def _set(self, call: Call) -> Answer:
         dpid, name, value = call.dpid(), call.id("name"), call.value()
-        if self._by_tls and name == OVSDB_ADDR and str(value).startswith("unix:"):
-            rule = "must not be unix:PATH, as OVSDB goes by TLS; register ssl:IP:PORT"
+        if self._by_tls and name == OVSDB_ADDR and not str(value).startswith("ssl:"):
+            rule = "must be ssl:IP:PORT, as OVSDB goes by TLS: the node needs its certificate"
             raise InvalidValue(name, rule)
         self._state.set_switch_value(dpid, name, value)
         return CREATED

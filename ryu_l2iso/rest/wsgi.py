@@ -57,7 +57,7 @@ class SharedState(Protocol):
 class Application:
     """REST v1.0 over a state.
 
-    ``by_tls``: no OVSDB address of this machine is taken.  ``routes``: path → method → handler, of
+    ``by_tls``: no OVSDB address but ``ssl:`` is taken.  ``routes``: path → method → handler, of
     all resources.
     """
 

@@ -74,6 +74,8 @@ class Changes:
 
     def __post_init__(self) -> None:
         self._programmed: Container[int] | None = None
+        self.number = 0
+        """How often `take` was called before: what is recorded now is told from what was."""
 
     def only_for(self, programmed: Container[int]) -> None:
         """Mark the subjects of these switches only, as they are then; of all if never called.
@@ -108,6 +110,8 @@ class Changes:
     def take(self) -> Changes:
         """Return what was recorded so far and start anew."""
         taken, new = replace(self), Changes()
+        taken.number = self.number
+        self.number += 1
         for name in fields(self):
             setattr(self, name.name, getattr(new, name.name))
         return taken

@@ -26,10 +26,14 @@ class Wait(NamedTuple):
 
 
 class Unrecorded(NamedTuple):
-    """What a switch may hold, and what is not on disk of it: networks with keys, and MACs."""
+    """What a switch may hold, and what is not on disk of it: networks with keys, and MACs.
+
+    Each MAC is with the number of the change that has it; ``number`` is the last that counts.
+    """
 
     held: list[tuple[str, Key]]
-    macs: set[str]
+    macs: dict[str, int]
+    number: int
 
     def __bool__(self) -> bool:
         return bool(self.held or self.macs)
@@ -59,7 +63,9 @@ class Confirmations:
         names = [s.network_id for s in filled if isinstance(s, NetworkSubject)]
         keys = [(name, self._key(name)) for name in names]
         held = [(name, key) for name, key in keys if self._held.add(dpid, name, key)]
-        return Unrecorded(held, self._leftovers.unrecorded(filled))
+        macs = self._leftovers.unrecorded(filled)
+        number = self._changes.number if held else max(macs.values(), default=0)
+        return Unrecorded(held, macs, number)
 
     def recorded(self, unrecorded: Unrecorded) -> None:
         """Record that it is on disk."""
@@ -83,8 +89,7 @@ class Confirmations:
                 macs.append(subject.mac)
         self._holds_last(dpid, filled)
         self._macs.freed(macs)
-        now = () if dpid in self._dismissed else filled
-        self._ports.end_linger(dpid, lambda port: port in empty or port in now)
+        self._ports.end_linger(dpid, empty.__contains__)
         self._end_dismissal(dpid)
 
     def holds_only(self, dpid: int, filled: AbstractSet[Subject]) -> None:
@@ -95,8 +100,7 @@ class Confirmations:
                 macs += self._holds_none_of(dpid, network_id)
         self._holds_last(dpid, filled)
         self._macs.freed(macs)
-        before = filled if dpid in self._dismissed else ()
-        self._ports.end_linger(dpid, lambda port: port not in before)
+        self._ports.end_linger(dpid, lambda port: port not in filled)
         self._end_dismissal(dpid)
 
     # -- switches that come and go -----------------------------------------------------------

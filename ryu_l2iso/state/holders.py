@@ -12,7 +12,7 @@ the network as a whole (`NetworkSubject`), so what is noted here is noted by net
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Optional, TypeVar
 
@@ -109,15 +109,17 @@ class Leftovers:
     it came, for a switch that was lost before cannot hold it.
     """
 
-    def __init__(self, held: Held) -> None:
+    def __init__(self, held: Held, changes: Changes) -> None:
         self._held = held
+        self._changes = changes
         self._time = 0
-        # dpid → the time from which on nothing is sent to it; of one not seen yet it is 1
+        # dpid → the time from which on nothing is sent to it; of one that was not seen, or was lost
+        # with nothing, it is 1
         self._until: dict[int, float] = {}
         # MAC that is in its network → when it came
         self._since: dict[str, int] = {}
-        # Those of which that may not be on disk
-        self._unrecorded: set[str] = set()
+        # Those of which that may not be on disk → the change that has it
+        self._unrecorded: dict[str, int] = {}
         # MAC that left → its network, when it came there, the switches
         self._left: dict[str, tuple[str, int, set[int]]] = {}
         # dpid → MACs that left
@@ -131,7 +133,11 @@ class Leftovers:
     def lost(self, dpid: int) -> None:
         """Record that no flows are sent to a switch any more."""
         self._time += 1
-        self._until[dpid] = self._time
+        if self._held.on(dpid):
+            self._until[dpid] = self._time
+        else:
+            # Whoever connects makes nothing grow.
+            self._until.pop(dpid, None)
 
     def network(self, mac: str) -> str | None:
         """Return the network that a MAC left and may still be held in, or None."""
@@ -151,7 +157,7 @@ class Leftovers:
     def enter(self, mac: str) -> None:
         """Record that a MAC is in a network, one in which it is free."""
         if self._time:
-            self._unrecorded.add(mac)
+            self._unrecorded[mac] = self._changes.number
         if mac not in self._left:
             self._since[mac] = self._time
             return
@@ -162,7 +168,7 @@ class Leftovers:
     def leave(self, network_id: str, mac: str) -> None:
         """Record that a MAC left its network: switches with flows of the network may hold it."""
         since = self._since.pop(mac)
-        self._unrecorded.discard(mac)
+        self._unrecorded.pop(mac, None)
         self.put(network_id, mac, since)
 
     def put(self, network_id: str, mac: str, since: int = 0) -> None:
@@ -174,16 +180,21 @@ class Leftovers:
         for dpid in dpids:
             self._macs.setdefault(dpid, set()).add(mac)
 
-    def unrecorded(self, subjects: Iterable[Subject]) -> set[str]:
-        """Return the MACs of these subjects of which it may not be on disk where they are."""
-        if not self._unrecorded:
-            return set()
-        macs = {subject.mac for subject in subjects if isinstance(subject, MacSubject)}
-        return macs & self._unrecorded
+    def unrecorded(self, subjects: Iterable[Subject]) -> dict[str, int]:
+        """Return the MACs of these subjects of which it may not be on disk where they are.
 
-    def recorded(self, macs: AbstractSet[str]) -> None:
-        """Record that it is on disk where these MACs are."""
-        self._unrecorded -= macs
+        Each with the number of the change that says it.
+        """
+        if not self._unrecorded:
+            return {}
+        macs = {subject.mac for subject in subjects if isinstance(subject, MacSubject)}
+        return {mac: self._unrecorded[mac] for mac in macs & self._unrecorded.keys()}
+
+    def recorded(self, macs: Mapping[str, int]) -> None:
+        """Record that these changes, each of a MAC, are on disk."""
+        for mac, number in macs.items():
+            if self._unrecorded.get(mac) == number:
+                del self._unrecorded[mac]
 
     def discard(self, dpid: int, network_id: str, mac: str) -> bool:
         """Record that a switch holds no such MAC; tell whether it is free by that."""

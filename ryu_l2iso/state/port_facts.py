@@ -146,6 +146,11 @@ class PortFacts:
         own = frozenset() if row.tag is None else frozenset((row.tag,))
         return own | self._retagged.get(row.name, frozenset())
 
+    def is_in(self, port_no: int, vlan: int) -> bool:
+        """Tell whether the port that has this number now may be in a VLAN."""
+        row = self.row(port_no)
+        return row is not None and vlan in self.vlans(row)
+
     def since(self, port_no: int) -> int:
         """Return when a port came, as `set_of_port` was told."""
         return self._since[port_no]
@@ -163,6 +168,11 @@ class PortFacts:
         """Return the row of a port, or None as long as the two do not agree."""
         row = self.interfaces.get(port.name)
         return row if row is not None and row.ofport == port.port_no else None
+
+    def row(self, port_no: int) -> InterfaceFact | None:
+        """Return the row of the port that has this number now, or None as `interface`."""
+        port = self.of_ports.get(port_no)
+        return None if port is None else self.interface(port)
 
     def assigned(self, port_no: int) -> AssignedPort:
         """Return what REST says of the port that has this number now."""

@@ -43,8 +43,8 @@ class PortTable:
         migration: str,
     ) -> None:
         self.vlans = Vlans(networks, changes)
-        self.topology = Topology(changes, migration, self.vlans)
-        self.leftovers = Leftovers(networks.held)
+        self.topology = Topology(changes, migration, self.vlans, networks)
+        self.leftovers = Leftovers(networks.held, changes)
         self.macs = Macs(self.topology, changes, self.leftovers)
         self._networks = networks
         self._interfaces = interfaces
@@ -84,8 +84,7 @@ class PortTable:
 
     def on(self, dpid: int) -> list[Port]:
         """Return the ports of known kind of a switch, by number."""
-        numbers = sorted(self.facts(dpid).of_ports)
-        found = (self._ports.get(PortId(dpid, port_no)) for port_no in numbers)
+        found = (self._ports.get(PortId(dpid, n)) for n in sorted(self.facts(dpid).of_ports))
         return [port for port in found if port is not None]
 
     def external(self, dpid: int) -> list[int]:
@@ -166,8 +165,7 @@ class PortTable:
             self.topology.guest_shown(port)
 
     def _next_event(self) -> int:
-        self._beginning()
-        self._last_event += 1
+        self._last_event = max(self._beginning(), self._last_event) + 1
         return self._last_event
 
     def _beginning(self) -> int:
@@ -201,14 +199,18 @@ class PortTable:
         for name in names:
             self._look_at(dpid, self._of(dpid).tag_is_set(name))
 
+    def stay_in_vlans(self, leaving: set[tuple[int, PortId]]) -> None:
+        """Record that of ports that were `Vlans.leaving` some have not left their VLAN."""
+        for dpid in self.vlans.stay(leaving):
+            self._mark_external(dpid)
+
     def put_retagged(self, dpid: int, name: str, vlans: frozenset[int] | None) -> None:
         """Record in which VLANs a port may be while its tag is set; None while it is not."""
         self._look_at(dpid, self._of(dpid).put_retagged(name, vlans))
 
     def registration_changed(self, dpid: int) -> None:
         """Have what a switch says recorded: it has been registered, or is not any more."""
-        if dpid in self._facts:
-            self._facts[dpid].note_all()
+        self.facts(dpid).note_all()
 
     def forget(self, dpid: int) -> None:
         """Forget what a switch said of its ports; what REST says of them stays."""
@@ -221,9 +223,13 @@ class PortTable:
         """Forget what OVSDB said of a switch's ports."""
         self.update_interfaces(dpid, dict.fromkeys(self.facts(dpid).interfaces))
 
-    def end_linger(self, dpid: int, is_over: Callable[[PortSubject], bool]) -> None:
-        """Record that ports of a switch that was let go have no flow any more."""
-        self._vlans_left(self.vlans.end(dpid, lambda port_no: is_over(PortSubject(port_no))))
+    def end_linger(self, dpid: int, is_rid: Callable[[PortSubject], bool]) -> None:
+        """Record which ports of a switch have no flow any more; others are heard of again."""
+        heard, is_in = self._ports if dpid in self._switches else {}, self.facts(dpid).is_in
+        over = self.vlans.end(
+            dpid, lambda n, v: (dpid, n) in heard or (is_rid(PortSubject(n)) and not is_in(n, v))
+        )
+        self._vlans_left(over)
 
     def discard_lingering(self, port_id: PortId, vlan: int) -> None:
         """Record that one of them is in a VLAN no more."""
@@ -232,9 +238,7 @@ class PortTable:
 
     def forget_interface(self, port_id: PortId) -> None:
         """Forget what OVSDB said of a port that goes, because OVSDB does not tell that now."""
-        facts = self.facts(port_id.dpid)
-        port = facts.of_ports.get(port_id.port_no)
-        row = None if port is None else facts.interface(port)
+        row = self.facts(port_id.dpid).row(port_id.port_no)
         if row is not None:
             self.update_interfaces(port_id.dpid, {row.name: None})
 
@@ -247,8 +251,7 @@ class PortTable:
         vlans = self.vlans.on(dpid) | self.vlans.left(dpid)
         owners = [self._networks.owner(vlan) for vlan in vlans if dpid in self.vlans.holders(vlan)]
         ids = [i for owner in owners if owner is not None for i in self.referring_to(owner)]
-        found = (self._ports.get(port_id) for port_id in ids)
-        return [port for port in found if isinstance(port, VMPort) and port.tag != port.key]
+        return [p for p in map(self._ports.get, ids) if isinstance(p, VMPort) and p.tag != p.key]
 
     def interface_changed(self, iface_id: str) -> None:
         """Look again at the ports of an interface: its network changed."""
@@ -272,6 +275,7 @@ class PortTable:
     def _look_at(self, dpid: int, numbers: Iterable[int]) -> None:
         for port_no in sorted(numbers):
             port_id = PortId(dpid, port_no)
+            self.vlans.look_at(port_id)
             known = port_id in self._ports or port_id in self._hangs_on
             if not known and not self._of(dpid).has(port_no):
                 continue
@@ -287,8 +291,7 @@ class PortTable:
             if not index[known]:
                 del index[known]
         facts = self._of(port_id.dpid)
-        port = facts.of_ports.get(port_id.port_no)
-        row = (facts.interface(port) if port else None) or InterfaceFact("")
+        row = facts.row(port_id.port_no) or InterfaceFact("")
         assigned = facts.assigned(port_id.port_no)
         network_id = assigned.network_id or self._interfaces.network_id(row.iface_id)
         for index, key in (
@@ -356,6 +359,8 @@ class PortTable:
         self._changes.ports.append(PortChange(old, new))
         if isinstance(old, VMPort) or isinstance(new, VMPort):
             self._changes.tags.add(port_id.dpid)
+        if old is not None and new is None and self.facts(port_id.dpid).row(port_id.port_no):
+            self.vlans.linger([old])
         if strange_vlans(old) != strange_vlans(new):
             self._mark_external(port_id.dpid)
         self._vlans_left(self.vlans.replace(old, new))

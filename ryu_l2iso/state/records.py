@@ -113,7 +113,7 @@ DISMISSED = Table("dismissed", (_DPID,))
 LINGERING = Table(
     "lingering", (_DPID, _PORT_NO, Column("vlan", Kind.INTEGER)), (Column("network_id"),)
 )
-"""VLANs that ports of such a switch were in: the network, "" for none, for which they were."""
+"""VLANs that ports of such a switch, or of no VM any more, were in: their network, "" for none."""
 
 MAC_NETWORKS = Table("mac_networks", (_MAC,), (_NETWORK_ID,))
 """The network that a MAC is in while others want it, or left and may still be held in."""

@@ -13,6 +13,7 @@ from collections.abc import Set as AbstractSet
 
 from ryu_l2iso.state.changes import Changes
 from ryu_l2iso.state.locations import Locations
+from ryu_l2iso.state.networks import Networks
 from ryu_l2iso.state.ports import PortId, TunnelPort, VMPort
 from ryu_l2iso.state.subjects import (
     MacSubject,
@@ -75,8 +76,11 @@ _NONE = _Network("")
 class Topology:
     """Indexes; every change marks in ``changes`` the subjects that it touches."""
 
-    def __init__(self, changes: Changes, migration: str, vlans: Vlans) -> None:
+    def __init__(
+        self, changes: Changes, migration: str, vlans: Vlans, registered: Networks
+    ) -> None:
         self._changes = changes
+        self._registered = registered
         self._vlans = vlans
         self._migrations = Locations(migration)
         # network_id → what there is of it, while it has any port
@@ -142,13 +146,17 @@ class Topology:
         return [min(ports[remote]) for remote in sorted(remotes) if remote in ports]
 
     def subjects_of(self, dpid: int, network_id: str) -> list[Subject]:
-        """Return all subjects that a switch has of a network."""
+        """Return all subjects that a switch may have anything for, of a network."""
         network = self._networks.get(network_id, _NONE)
         tunnels = self._tunnels.get(dpid, {})
         return [
             network.subject,
             *(peer for remote, peer in network.peers.items() if remote in tunnels),
-            *network.mac_subjects.values(),
+            *(
+                subject
+                for mac, subject in network.mac_subjects.items()
+                if self._reaches(dpid, network.dpids(mac))
+            ),
         ]
 
     def add_vm_port(self, port: VMPort) -> None:
@@ -161,7 +169,7 @@ class Topology:
         self._networks_on.setdefault(port.dpid, set()).add(port.network_id)
         self._changes.mark(port.dpid, [network.subject])
         self._look_at_spread(network, port.mac)
-        self._mark_mac(network, port.mac)
+        self._mark_mac(network, port.mac, port.dpid)
         self._mark_spread(network, port.mac)
         if joins:
             self._share(port.dpid, network.members.keys() - {port.dpid}, 1)
@@ -173,7 +181,7 @@ class Topology:
         assert port.network_id is not None and port.mac is not None
         network = self._networks[port.network_id]
         self._changes.mark(port.dpid, [network.subject])
-        self._mark_mac(network, port.mac)
+        self._mark_mac(network, port.mac, port.dpid)
         self._mark_spread(network, port.mac)
         self._mark_activity(self._migrations.remove(port))
         network.members[port.dpid].discard(port.port_no)
@@ -209,12 +217,12 @@ class Topology:
         network = self._networks[self._vm_ports[port_id].network_id]
         self._learned.setdefault(port_id, set()).add(mac)
         network.add_location(mac, port_id)
-        self._mark_mac(network, mac)
+        self._mark_mac(network, mac, port_id.dpid)
 
     def forget(self, port_id: PortId, mac: str) -> None:
         """Remove a MAC that was learned; all of them, before the port is removed."""
         network = self._networks[self._vm_ports[port_id].network_id]
-        self._mark_mac(network, mac)
+        self._mark_mac(network, mac, port_id.dpid)
         self._learned[port_id].discard(mac)
         if not self._learned[port_id]:
             del self._learned[port_id]
@@ -266,10 +274,20 @@ class Topology:
         numbers = network.members.get(dpid, ())
         self._changes.mark(dpid, [PortSubject(port_no) for port_no in numbers])
 
-    def _mark_mac(self, network: _Network, mac: str) -> None:
+    def _mark_mac(self, network: _Network, mac: str, at: int) -> None:
+        """Mark a MAC that comes to a switch or leaves it, on all that can reach it there."""
         subjects = [network.mac_subjects[mac]]
         for dpid in network.members:
-            self._changes.mark(dpid, subjects)
+            if self._reaches(dpid, {at}):
+                self._changes.mark(dpid, subjects)
+
+    def _reaches(self, dpid: int, others: AbstractSet[int]) -> bool:
+        """Tell whether a switch can send to one of others, or is one.
+
+        Where networks have keys it does by tunnels, or knows no MACs of others at all.
+        """
+        tunnels = self._tunnels.get(dpid, {}).keys()
+        return dpid in others or not self._registered.uses_keys or not tunnels.isdisjoint(others)
 
     def _mark_activity(self, port_ids: Iterable[PortId]) -> None:
         """Mark what is touched on its own switch by a port that is active or waiting now."""

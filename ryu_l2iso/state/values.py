@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 import netaddr
@@ -11,6 +12,9 @@ from ryu_l2iso.exceptions import InvalidValue
 
 MAX_PORT_NO = 0xFFFFFF00
 """OFPP_MAX, the highest number that a real port has (OpenFlow 1.4, 7.2.1.1)."""
+
+_LONGEST_ADDRESS = 45
+"""Characters of an IPv6 address that ends as an IPv4 one (RFC 4291, 2.2); no other is longer."""
 
 _DPID = re.compile(r"[0-9a-fA-F]{16}")
 _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
@@ -93,7 +97,14 @@ def _parse_ip(text: str) -> netaddr.IPAddress | None:
 
 def parse_tunnel_addr(value: object) -> str:
     """Return the canonical text of a unicast IPv4 or IPv6 address; raises InvalidValue."""
-    address = _parse_ip(value) if isinstance(value, str) else None
+    if not isinstance(value, str) or len(value) > _LONGEST_ADDRESS:
+        raise InvalidValue("ovs_tunnel_addr", "must be a string, an IPv4 or IPv6 address")
+    return _parse_host(value)
+
+
+@lru_cache(maxsize=4096)
+def _parse_host(text: str) -> str:
+    address = _parse_ip(text)
     if address is None:
         raise InvalidValue("ovs_tunnel_addr", "must be a string, an IPv4 or IPv6 address")
     if address.is_multicast() or int(address) == 0 or str(address) == "255.255.255.255":

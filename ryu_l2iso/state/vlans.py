@@ -4,8 +4,14 @@ When a key goes from one network to another, ports of both have it for a while. 
 ports get its tag only when no port of another network may be in that VLAN any more, on any switch:
 otherwise the two networks were one for that while.
 
+A port that is taken out of its network is *leaving* its VLAN while its tag is set for the first
+time: nobody else of that network is kept from it for so short a time.  If that fails it is as much
+a stranger as any other.
+
 When a switch is let go nobody hears of the tags of its ports any more: they *linger* in the VLANs
-that they were in, until it has confirmed that they have no flow.
+that they were in, until it has confirmed that they have no flow.  So does a port that is no VM's
+any more by what its row says, as when its MAC is none, and until it is there no more: without a
+flow it hears what others send.
 """
 
 from __future__ import annotations
@@ -18,6 +24,7 @@ from ryu_l2iso.state.changes import Changes
 from ryu_l2iso.state.networks import Networks
 from ryu_l2iso.state.ports import Port, PortId, VMPort
 from ryu_l2iso.state.records import LINGERING
+from ryu_l2iso.state.subjects import PortSubject
 
 DEAD_VLAN = 4095
 """Tag of a port that must not be in any VLAN: 4095 is nobody's VLAN ID (IEEE 802.1Q, 9.6)."""
@@ -31,6 +38,8 @@ class Vlans:
         self._changes = changes
         self.exclusive = False
         self._strangers: dict[int, set[PortId]] = {}
+        # Those of them that are about to leave, with the VLAN
+        self._leaving: set[tuple[int, PortId]] = set()
         # VLAN → port that lingers there → its network, "" for none
         self._lingering: dict[int, dict[PortId, str]] = {}
 
@@ -42,13 +51,31 @@ class Vlans:
         """Return a port of another network that keeps this VLAN from its own, or None."""
         return min(self._ports(vlan), default=None)
 
+    def cut_off(self, dpid: int) -> set[int]:
+        """Return the VLANs that a switch must not be sent: strangers there would hear them."""
+        return {
+            vlan
+            for vlan in self.on(dpid)
+            if any(p.dpid == dpid and (vlan, p) not in self._leaving for p in self._strangers[vlan])
+        }
+
+    def leaving(self, dpid: int) -> set[tuple[int, PortId]]:
+        """Return the VLANs that ports of a switch are about to leave, with the port."""
+        return {left for left in self._leaving if left[1].dpid == dpid}
+
+    def stay(self, leaving: set[tuple[int, PortId]]) -> set[int]:
+        """Record that ports have not left their VLAN; return the switches of those in it still."""
+        still = self._leaving & leaving
+        self._leaving -= still
+        return {port_id.dpid for _, port_id in still}
+
     def on(self, dpid: int) -> set[int]:
         """Return the VLANs that ports of a switch that is registered keep from their networks."""
         found = self._strangers.items() if self.exclusive else ()
         return {vlan for vlan, ports in found if any(port.dpid == dpid for port in ports)}
 
     def left(self, dpid: int) -> set[int]:
-        """Return the VLANs that ports linger in, of a switch that was let go."""
+        """Return the VLANs that ports of a switch linger in."""
         found = self._lingering.items()
         return {vlan for vlan, ports in found if any(port.dpid == dpid for port in ports)}
 
@@ -61,27 +88,38 @@ class Vlans:
         free = set()
         for vlan, port_id in strange_vlans(old) - strange_vlans(new):
             self._strangers[vlan].discard(port_id)
+            self._leaving.discard((vlan, port_id))
             if not self._strangers[vlan]:
                 del self._strangers[vlan]
                 free.add(vlan)
         for vlan, port_id in strange_vlans(new):
             self._strangers.setdefault(vlan, set()).add(port_id)
+            if isinstance(old, VMPort) and old.key == vlan and self._is_of(old.network_id, vlan):
+                self._leaving.add((vlan, port_id))
         return free
 
+    def _is_of(self, network_id: str | None, vlan: int) -> bool:
+        return network_id is not None and self._networks.owner(vlan) == network_id
+
     def linger(self, ports: Iterable[Port]) -> None:
-        """Record that ports of a switch that is let go stay in the VLANs that they are in."""
+        """Record that ports that nobody hears of any more stay in the VLANs that they are in."""
         for port in ports if self.exclusive else ():
             if isinstance(port, VMPort):
                 for vlan in port.vlans - {DEAD_VLAN}:
                     self.put_lingering(port.id, vlan, port.network_id or "")
 
-    def end(self, dpid: int, is_over: Callable[[int], bool]) -> list[int]:
-        """Record that ports of a switch linger no more, by number; return the VLANs they left."""
+    def look_at(self, port_id: PortId) -> None:
+        """Have a switch confirm once more what a port holds that may linger no more."""
+        if any(port_id in ports for ports in self._lingering.values()):
+            self._changes.mark(port_id.dpid, [PortSubject(port_id.port_no)])
+
+    def end(self, dpid: int, is_over: Callable[[int, int], bool]) -> list[int]:
+        """Record that ports of a switch linger no more, by number and VLAN; return the VLANs."""
         over = [
             (port_id, vlan)
             for vlan, ports in self._lingering.items()
             for port_id in ports
-            if port_id.dpid == dpid and is_over(port_id.port_no)
+            if port_id.dpid == dpid and is_over(port_id.port_no, vlan)
         ]
         for port_id, vlan in over:
             self.discard_lingering(port_id, vlan)

@@ -75,6 +75,10 @@ class Writer:
         self._orders: list[tuple[RecordChanges, _Outcome]] = []
         self._current = _Outcome()
         self._next = _Outcome()
+        # The last change that was added, that is being written or on disk, and that is on disk
+        self._added = -1
+        self._begun = -1
+        self._written = -1
         self._wake = hub.Event()
         self._pause = 0.0
         self._closing = False
@@ -84,8 +88,12 @@ class Writer:
         """Spawn the green thread."""
         self._thread = hub.spawn(self._run)
 
-    def add(self, changes: RecordChanges, ordered: bool = False) -> None:
-        """Have changes of records written soon; ``ordered`` if somebody asked for them."""
+    def add(self, changes: RecordChanges, ordered: bool = False, number: int = -1) -> None:
+        """Have changes of records written soon; ``ordered`` if somebody asked for them.
+
+        ``number`` is that of the change of the state, higher each time; -1 at the start.
+        """
+        self._added = max(self._added, number)
         if not changes:
             return
         # The pause ends by itself only for what was due when it began.
@@ -96,12 +104,16 @@ class Writer:
         if ordered or not pauses:
             self._wake.set()
 
-    def wait(self) -> None:
-        """Return when all that was added so far is on disk; raises StoreError if it is not."""
-        if self._due:
+    def wait(self, number: int | None = None) -> None:
+        """Return when all that was added so far is on disk; raises StoreError if it is not.
+
+        With a ``number``, when what was added up to that is: who waits for what is being written
+        does not wait for what came meanwhile, so some go on while others are written.
+        """
+        if self._due and (number is None or number > self._begun):
             self._wake.set()
             self._next.wait()
-        elif self._writing:
+        elif self._writing and (number is None or number > self._written):
             self._current.wait()
 
     def wait_for_orders(self) -> None:
@@ -136,6 +148,7 @@ class Writer:
         """Write all that is due; tell whether it is on disk."""
         self._writing, self._due = self._due, {}
         self._current, self._next = self._next, _Outcome()
+        self._begun = self._added
         if self._writing:
             try:
                 tpool.execute(self._store.apply, applied(self._writing))
@@ -145,7 +158,7 @@ class Writer:
             if self._pause:
                 LOG.info("what changed is written again")
             self._pause = 0.0
-        self._writing = {}
+        self._writing, self._written = {}, self._begun
         self._orders = [order for order in self._orders if order[1] is not self._current]
         self._current.settle()
         return True
@@ -159,7 +172,7 @@ class Writer:
         failed = (self._current, self._next)
         self._next = _Outcome()
         self._wake.clear()
-        due, self._writing = self._writing, {}
+        due, self._writing, self._begun = self._writing, {}, self._written
         merge(due, self._due)
         self._due = due
         undone = self._before_orders()

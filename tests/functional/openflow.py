@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Container, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from ryu_l2iso import framework
 from ryu_l2iso.framework import ofp_event
@@ -26,6 +26,7 @@ class TableSource:
 
     cookie = COOKIE
     cookie_mask = MASK
+    kinds: tuple[type, ...] = get_args(Subject)
 
     def __init__(self) -> None:
         self.table: dict[Subject, Sequence[Piece]] = {}
@@ -72,7 +73,7 @@ class Controller:
     def __init__(self, pipeline: Source | None = None) -> None:
         """Have what ``pipeline`` wants, else what stands in the table of ``source``."""
         self.source = TableSource()
-        self._wanted = pipeline or self.source
+        self._wanted: Source = pipeline or self.source
         self.target = ""
         self._manager = framework.AppManager.get_instance()
         self._app: Any = None

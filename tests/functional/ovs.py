@@ -6,12 +6,14 @@ stand in one temporary directory, and only the processes started here are ended.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Callable
 
@@ -93,6 +95,15 @@ class OVS:
     def signal_vswitchd(self, number: signal.Signals) -> None:
         """Send ovs-vswitchd a signal."""
         self._daemons["ovs-vswitchd"].send_signal(number)
+
+    @contextlib.contextmanager
+    def stopped_ovsdb(self) -> Iterator[None]:
+        """Have ovsdb-server answer nobody for a while."""
+        self._daemons["ovsdb-server"].send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._daemons["ovsdb-server"].send_signal(signal.SIGCONT)
 
     def restart_ovsdb(self) -> None:
         """Kill ovsdb-server and start it again."""

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Callable
 
 from ryu_l2iso import pki, tls
 
@@ -110,9 +111,13 @@ class Pki:
         return done.stdout.decode()
 
 
-def replace(old: tls.Files, new: tls.Files) -> None:
-    """Put other files in place of key and certificate, as a rotation does."""
-    for path, other in ((old.private_key, new.private_key), (old.certificate, new.certificate)):
+def replace(old: tls.Files, new: tls.Files, between: Callable[[], object] = lambda: None) -> None:
+    """Put other files in place of certificate and key, in the order of docs/security.rst.
+
+    ``between`` is called when one of them has been replaced.
+    """
+    for path, other in ((old.certificate, new.certificate), (old.private_key, new.private_key)):
         temporary = Path(f"{path}.new")
         temporary.write_bytes(Path(other).read_bytes())
         temporary.rename(path)
+        between()

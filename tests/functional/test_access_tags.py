@@ -147,7 +147,8 @@ class Switch:
         self.tags.sync(DPID, self.connection)
 
     def flows(self, port_no: int) -> list[Flow]:
-        return list(VlanPipeline(self.state).desired(DPID, PortSubject(port_no)))
+        pieces = VlanPipeline(self.state).desired(DPID, PortSubject(port_no))
+        return [piece for piece in pieces if isinstance(piece, Flow)]
 
     def tag(self, name: str) -> str:
         return self.ovs.vsctl("get", "port", name, "tag")

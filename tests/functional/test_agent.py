@@ -285,6 +285,31 @@ def test_a_controller_in_trouble_is_logged_once_and_tried_again(
     _wait_registered(controller, ovsdb_port)
 
 
+def test_it_says_that_all_is_registered_after_each_start_and_each_trouble(
+    controller: FakeController,
+    start: Agents,
+    arguments: list[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def told(times: int) -> None:
+        wait_until(lambda: caplog.text.count("registered: switch") == times, "the line")
+        looked = controller.gets
+        wait_until(lambda: controller.gets > looked + 6, "two more looks")
+        assert caplog.text.count("registered: switch") == times
+
+    start(arguments)
+    told(1)
+    controller.status = 503
+    wait_until(lambda: "503 told to refuse; trying on" in caplog.text, "the trouble")
+    controller.status = None
+    told(2)
+    controller.forget()
+    told(3)
+    start.close()
+    start(arguments)
+    told(4)
+
+
 def test_a_controller_that_is_not_there_is_logged_once_with_the_reason(
     monkeypatch: pytest.MonkeyPatch,
     start: Agents,

@@ -33,6 +33,7 @@ class Printed:
         wait_until(lambda: len(self._new()) >= count, f"{count} lines after {self._read}")
         new = self._new()
         self._read += len(new)
+        print(*new, sep="\n")
         return new
 
 

@@ -158,7 +158,8 @@ def test_what_is_odd_and_harmless_is_taken(controller: Controller, case: Case) -
 def test_a_switch_without_openflow_1_4_is_told_so(controller: Controller, hello: bytes) -> None:
     with FakeSwitch(controller.openflow_port) as old:
         old.send(hello)
-        assert old.receive() == (HELLO, pytest.approx(0, abs=2**32), b"")
+        kind, _, body = old.receive() or (None, None, b"")
+        assert (kind, body) == (HELLO, b"")
         kind, _, body = old.receive() or (None, None, b"")
         assert (kind, body[:4]) == (ERROR, bytes(4))
         old.expect_close(ON_TIME)
@@ -225,10 +226,15 @@ def test_floods_hold_up_nobody(controller: Controller) -> None:
     with contextlib.ExitStack() as stack:
         switches = [stack.enter_context(bring(controller, CONNECTED)) for _ in range(4)]
         flood = message(4, bytes(65527)) + message(ERROR, bytes(65000)) + message(ERROR, bytes(12))
+        flood += message(4, bytes(8)) * 2000
+        for switch in switches:
+            switch.send(flood)
         end = time.monotonic() + 1
-        while time.monotonic() < end:
-            for switch in switches:
-                switch.send(flood + message(4, bytes(8)) * 2000)
+        # On a busy machine that takes so long that one without an answer to echoes is closed.
+        with contextlib.suppress(OSError):
+            while time.monotonic() < end:
+                for switch in switches:
+                    switch.send(flood)
 
 
 def test_there_is_room_for_who_says_who_he_is(controller: Controller) -> None:

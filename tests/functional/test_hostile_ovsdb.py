@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import json
 import socket
@@ -12,9 +13,11 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
+from ovs.db.idl import Transaction
 
+from ryu_l2iso.exceptions import OVSDBError
 from ryu_l2iso.framework import hub
-from ryu_l2iso.ovsdb import Connection, replica
+from ryu_l2iso.ovsdb import Connection, EnsureTunnelPort, replica
 from ryu_l2iso.ovsdb.messages import MAX_MESSAGE
 from tests.functional.fake_ovsdb import (
     DPID,
@@ -172,16 +175,18 @@ def test_updates_without_end_hold_up_nobody(connections: list[Connection[int]]) 
     assert watch.longest < ON_TIME
 
 
-def test_rows_without_end_are_too_many(
-    connections: list[Connection[int]], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("size", [1, 10_000])
+def test_rows_without_end_are_too_many_or_too_large(
+    size: int, connections: list[Connection[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replica, "MAX_ROWS", 1000)
+    monkeypatch.setattr(replica, "MAX_ROWS", 1000 if size == 1 else 100_000)
+    monkeypatch.setattr(replica, "MAX_SIZE", 5_000_000)
     dropped = hub.Event()
 
     def serve(client: Client) -> None:
         def flood() -> None:
             for number in range(2000):
-                rows = {uuid_of(f"row {number}"): {"target": "x"}}
+                rows = {uuid_of(f"row {number}"): {"target": "x" * size}}
                 send(client, client.update(changed("insert", {"Controller": rows})))
 
         hub.spawn(flood)
@@ -221,3 +226,17 @@ def test_who_asks_for_echoes_and_reads_none_is_dropped(connections: list[Connect
         assert dropped.wait(20)
         assert memory() - before < 60
     assert watch.longest < ON_TIME
+
+
+def test_who_answers_no_transaction_has_none_kept(connections: list[Connection[int]]) -> None:
+    with FakeOVSDB(lambda client: client.expect_close(60), "vm1") as server:
+        seen: Recorder[int] = Recorder()
+        connections.append(Connection(DPID, server.address, seen))
+        seen.wait_interface("vm1")
+        for number in range(10):
+            with pytest.raises(OVSDBError, match="did not answer in time"):
+                tunnel = EnsureTunnelPort(f"gre{number}", "gre", "192.0.2.1", "192.0.2.2", 2)
+                connections[0].transact([tunnel], timeout=0.05)
+    gc.collect()
+    kept = [found for found in gc.get_objects() if isinstance(found, Transaction)]
+    assert len(kept) <= 1

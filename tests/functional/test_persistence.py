@@ -276,9 +276,6 @@ def test_a_file_that_another_controller_uses_is_refused(path: Path) -> None:
 
 # -- speed -----------------------------------------------------------------------------------------
 
-START_SECONDS = 4.0
-"""Of the processor, for a start with a large file; in all it takes less than 3 s on a quiet one."""
-
 
 def large(networks: int, interfaces: int, switches: int, ports: int) -> Iterator[Record]:
     """Yield the records of a large cloud."""
@@ -302,17 +299,21 @@ def _uuid(number: int) -> str:
     return f"{number:08x}-0000-4000-8000-000000000000"
 
 
-def test_a_start_with_a_large_file_is_fast(path: Path) -> None:
+@pytest.mark.parametrize(("switches", "ports", "seconds"), [(0, 0, 3.0), (500, 20_000, 4.0)])
+def test_a_start_with_a_large_file_is_fast(
+    path: Path, switches: int, ports: int, seconds: float
+) -> None:
+    """``seconds`` are of the processor: on a quiet machine it takes less by the clock."""
     with closing(SqliteStore(str(path))) as store:
         store.load()
-        store.apply(list(large(5000, 50_000, 500, 20_000)))
+        store.apply(list(large(5000, 50_000, switches, ports)))
     start = time.monotonic()
     with listening(path) as controller:
         wall = time.monotonic() - start
         used = processor_seconds(controller.process.pid)
-        print(f"50,000 interfaces and 20,000 ports: {wall:.1f} s, of the processor {used:.1f} s")
-        assert used < START_SECONDS
-        assert len(str(read(controller, f"/v1.0/networks/{_uuid(7)}"))) > 10
+        print(f"50,000 interfaces, {ports} ports: {wall:.1f} s, of the processor {used:.1f} s")
+        assert used < seconds
+        assert len(str(read(controller, f"/v1.0/quantum/ports/{_uuid(7)}/keys"))) > 10
 
 
 def processor_seconds(pid: int) -> float:

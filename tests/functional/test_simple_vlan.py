@@ -90,6 +90,22 @@ def test_a_port_that_is_described_later_has_its_flow_then(site: Site) -> None:
     wait_until(lambda: flow in site.ovs.flows(BRIDGE), "the flow", 2)
 
 
+def test_a_vlan_is_cut_off_when_a_port_cannot_leave_it(site: Site) -> None:
+    tap1 = site.plug("tap1", "if-1", "tag=4095")
+    uplink = site.ovs.add_port(BRIDGE, "eth1")
+    assert site.rest("POST", "/quantum/ports/if-1/keys/network_id/red") < 300
+    assert site.rest("POST", f"/networks/__NW_ID_EXTERNAL__/{DPID:016x}_{uplink}") < 300
+    flow = f"{COOKIE}01, priority=20,in_port={tap1} actions=NORMAL"
+    stranger = f"{COOKIE}04, priority=30,in_port={uplink},dl_vlan=42 actions=drop"
+    wait_until(lambda: flow in site.ovs.flows(BRIDGE), "the VM to be allowed to send")
+    with site.ovs.stopped_ovsdb():
+        assert site.rest("DELETE", "/quantum/ports/if-1") < 300
+        wait_until(lambda: stranger in site.ovs.flows(BRIDGE), "its VLAN to be cut off")
+        assert flow not in site.ovs.flows(BRIDGE)
+    wait_until(lambda: stranger not in site.ovs.flows(BRIDGE), "its VLAN to be let in")
+    assert site.tag("tap1") == "4095"
+
+
 def test_a_tag_that_somebody_changes_is_put_right_at_once(site: Site) -> None:
     flows = []
     for number in (1, 2):

@@ -77,7 +77,10 @@ def put_what_others_have(ovs: OVS, controlled: bool) -> None:
     ovs.add_port(BRIDGE, "theirs", "ofport_request=50", "external_ids:theirs=1")
     ovs.vsctl("set-manager", f"punix:{ovs.rundir / 'others.sock'}")
     if controlled:
-        ovs.vsctl("set-controller", BRIDGE, f"tcp:127.0.0.1:{free_port()}")
+        # Three probes after it lost all controllers Open vSwitch itself flushes all flows, unless
+        # fail_mode is secure (ovs-vswitchd.conf.db(5), fail_mode).
+        controller = ("set-controller", BRIDGE, f"tcp:127.0.0.1:{free_port()}")
+        ovs.vsctl(*controller, "--", "set", "controller", BRIDGE, "inactivity_probe=600000")
         ovs.ofctl("add-group", BRIDGE, "group_id=9000,type=all,bucket=output:50")
         ovs.ofctl("add-flow", BRIDGE, "cookie=7,priority=3,in_port=50,actions=group:9000")
 

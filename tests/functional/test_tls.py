@@ -10,6 +10,7 @@ import socket
 import ssl
 import struct
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
@@ -27,13 +28,17 @@ OPENFLOW_HELLO = bytes.fromhex("0500000800000001")
 
 
 class Server:
-    """Accepts connections with TLS and answers a line; ``outcomes`` is how each went."""
+    """Accepts connections with TLS and answers a line; ``outcomes`` is how each went.
+
+    ``connections`` is what there is of them.
+    """
 
     def __init__(self, credentials: tls.Credentials) -> None:
         self._credentials = credentials
         self._listener = eventlet.listen(("127.0.0.1", 0))
         self.address: tuple[str, int] = self._listener.getsockname()
         self.outcomes: list[str] = []
+        self.connections: weakref.WeakSet[Any] = weakref.WeakSet()
         self._thread = eventlet.spawn(self._accept)
 
     def close(self) -> None:
@@ -45,6 +50,7 @@ class Server:
             eventlet.spawn(self._serve, self._listener.accept()[0])
 
     def _serve(self, sock: Any) -> None:
+        self.connections.add(sock)
         try:
             secured = tls.accept(sock, self._credentials)
             try:
@@ -167,7 +173,7 @@ def test_tls_1_2_itself_is_served(server: Server, pki: Pki) -> None:
 
 
 def test_who_stalls_in_the_handshake_holds_up_nobody_and_is_let_go(
-    server: Server, pki: Pki, monkeypatch: pytest.MonkeyPatch
+    server: Server, pki: Pki, uncollected: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tls, "HANDSHAKE_SECONDS", 0.5)
     began = time.monotonic()
@@ -181,6 +187,7 @@ def test_who_stalls_in_the_handshake_holds_up_nobody_and_is_let_go(
     for sock in stalling:
         assert sock.recv(1) == b""
         sock.close()
+    wait_until(lambda: not server.connections, "all that there was of them to be freed", 5)
 
 
 def test_who_has_gone_before_the_handshake_is_no_other_kind_of_error(pki: Pki) -> None:
@@ -239,7 +246,8 @@ def _served_certificate(address: tuple[str, int], files: tls.Files) -> bytes:
     ):
         secured.sendall(b"hello")
         assert secured.recv(100) == b"hello"
-        certificate: bytes = secured.getpeercert(binary_form=True)
+        certificate = secured.getpeercert(binary_form=True)
+        assert certificate is not None
         return certificate
 
 

@@ -13,7 +13,7 @@ import pytest
 from ryu_l2iso import pki as making
 from ryu_l2iso import tls
 from ryu_l2iso.registration import Controller as RestClient
-from ryu_l2iso.registration import ControllerError
+from ryu_l2iso.registration import ControllerError, Registration
 from ryu_l2iso.rest import Https
 from ryu_l2iso.rest.server import Server
 from tests.functional.controller import MANAGER, Controller
@@ -56,7 +56,8 @@ class Fleet:
             contextlib.closing(socket.create_connection((HOST, port), 5)) as sock,
             contextlib.closing(context.wrap_socket(sock)) as secured,
         ):
-            certificate: bytes = secured.getpeercert(binary_form=True)
+            certificate = secured.getpeercert(binary_form=True)
+            assert certificate is not None
             return certificate
 
     def wait_for_log_once(self, text: str) -> None:
@@ -68,9 +69,9 @@ class Fleet:
 @contextlib.contextmanager
 def _fleet(pki: Pki, command: tuple[str, ...], apps: tuple[str, ...]) -> Iterator[Fleet]:
     files, port = pki.controller, free_port()
-    options = ("--ctl-privkey", files.private_key, "--ctl-cert", files.certificate)
-    options += ("--ca-certs", str(files.ca_certs), "--ofp-ssl-listen-port", str(port))
-    with Controller(*apps, command=command, options=options) as running:
+    certificate = ("--ctl-privkey", files.private_key, "--ctl-cert", files.certificate)
+    listen = ("--ca-certs", str(files.ca_certs), "--ofp-ssl-listen-port", str(port))
+    with Controller(*apps, command=command, options=(*certificate, *listen)) as running:
         running.wait_for_log("REST server listens")
         yield Fleet(running, pki, port)
 
@@ -190,11 +191,15 @@ def test_certificates_are_read_again_by_both_servers(fleet: Fleet) -> None:
     assert "PRIVATE KEY" not in fleet.controller.log()
 
 
-def test_nobody_has_the_controller_open_a_unix_socket(fleet: Fleet, ovs: OVS) -> None:
+@pytest.mark.parametrize("address", ["unix:/run/db.sock", "tcp:192.0.2.77:6640"])
+def test_no_ovsdb_address_without_tls_can_be_registered(fleet: Fleet, address: str) -> None:
+    """Above all not a socket of the controller's own machine."""
     client = RestClient(fleet.url, ca=str(fleet.pki.directory / "controller-ca.pem"))
-    with pytest.raises(ControllerError, match="400 ovsdb_addr: must not be unix:PATH"):
-        client.set_ovsdb_addr(OTHER_DPID, ovs.db_address)
+    client.set_tunnel_addr(OTHER_DPID, "192.0.2.77")
     client.set_ovsdb_addr(OTHER_DPID, "ssl:192.0.2.77:6640")
+    with pytest.raises(ControllerError, match="400 ovsdb_addr: must be ssl:IP:PORT"):
+        client.set_ovsdb_addr(OTHER_DPID, address)
+    assert client.has(Registration(OTHER_DPID, (), "192.0.2.77", "ssl:192.0.2.77:6640"))
 
 
 def test_rest_clients_can_be_asked_for_certificates(

@@ -34,8 +34,9 @@ def test_files_that_cannot_be_used_are_refused_at_start(pki: Pki, tmp_path: Path
 
 
 def _conf(**options: Any) -> Any:
-    names = ("ctl_privkey", "ctl_cert", "ca_certs", "ciphers", "wsapi_privkey", "wsapi_cert")
-    names += ("wsapi_ca_certs", "ofp_tcp_listen_port", "ofp_ssl_listen_port")
+    openflow = ("ctl_privkey", "ctl_cert", "ca_certs", "ciphers")
+    rest = ("wsapi_privkey", "wsapi_cert", "wsapi_ca_certs")
+    names = (*openflow, *rest, "ofp_tcp_listen_port", "ofp_ssl_listen_port")
     group = SimpleNamespace(plaintext=options.pop("plaintext", []))
     return SimpleNamespace(l2iso=group, **{**dict.fromkeys(names), **options})
 

@@ -238,11 +238,12 @@ def test_our_own_certificate_is_read_again(
 def test_a_node_shows_new_files_without_a_restart(
     node: OVS, pki: Pki, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """Also when it looks before both are there."""
     own = pki.copy(tmp_path / "pki")
     address = _serve(node, own.node)
     with _connected(address) as (_, seen):
         seen.wait_synced()
-    replace(own.node, own.files("other", making.CONTROLLER_CA))
+    replace(own.node, own.files("other", making.CONTROLLER_CA), lambda: node.vsctl("show"))
     with _connected(address) as (_, seen):
         named = "its certificate names 00000000000000b2"
         wait_until(lambda: named in caplog.text, "the certificate of the other node")

@@ -10,7 +10,7 @@ import itertools
 import json
 import os
 import time
-from typing import Any
+from typing import Any, Callable, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
@@ -99,15 +99,21 @@ class TimeIsUp(BaseException):
     """Ends a long run; a pass."""
 
 
-def fuzzed(examples: int) -> Any:
+Test = TypeVar("Test", bound=Callable[..., None])
+
+
+def fuzzed(examples: int) -> Callable[[Test], Test]:
     """Decorate a test to run for some examples, or for as long as was asked for."""
     runs = settings(
         max_examples=10**9 if SECONDS else examples,
-        deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
     )
-    return lambda test: seed(SEED)(runs(test))
+
+    def decorate(test: Test) -> Test:
+        return seed(SEED)(runs(test))
+
+    return decorate
 
 
 class Facts(Recorder[int]):
@@ -166,7 +172,8 @@ def fuzz_one(sent: list[Any]) -> None:
 
 
 def test_a_controller_outlives_every_ovsdb_server(caplog: pytest.LogCaptureFixture) -> None:
-    begun, grown, well = time.monotonic(), [], Well()
+    begun, well = time.monotonic(), Well()
+    grown: list[float] = []
 
     @fuzzed(40)
     @given(st.lists(said(), min_size=1, max_size=3))

@@ -54,8 +54,13 @@ def pipeline(isolation: str, state: State) -> GrePipeline | VlanPipeline | MacPi
 
 
 def desired(isolation: str, state: State) -> dict[int, object]:
-    """Return dpid → all that the switch should have: flows, groups, tunnels, tags."""
+    """Return dpid → all that the switch should have: flows, groups, tunnels, tags.
+
+    No port is about to leave its VLAN any more: that is not known after a restart.
+    """
     source = pipeline(isolation, state)
+    for dpid in DPIDS:
+        state.ports.stay_in_vlans(state.ports.vlans.leaving(dpid))
     return {
         dpid: (
             {str(piece) for s in source.subjects(dpid) for piece in source.desired(dpid, s)},

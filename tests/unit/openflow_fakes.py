@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from types import SimpleNamespace
-from typing import Callable
+from typing import Callable, get_args
 
 from ryu_l2iso.exceptions import SwitchError
 from ryu_l2iso.openflow.connection import Connection
@@ -60,6 +60,7 @@ class Source:
 
     cookie = 0x100
     cookie_mask = 0xFF00
+    kinds: tuple[type, ...] = get_args(Subject)
 
     def __init__(self) -> None:
         self.table: dict[Subject, Sequence[Piece]] = {}

@@ -80,7 +80,7 @@ def test_the_facts_left_out_are_those_of_the_moving_interface() -> None:
     assert world_without_the_moving_one().state.locations("moving") == []
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(steps=STEPS, settle_often=st.booleans())
 @example(
     steps=[

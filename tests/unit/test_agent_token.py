@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Callable
 
 import pytest
 
@@ -65,13 +66,14 @@ def test_an_agent_may_do_nothing_to_another_switch(served: Served, controller: C
     state.set_switch_value(OTHER, "ovs_tunnel_addr", WANTED.tunnel_addr)
     state.set_switch_value(OTHER, "ovsdb_addr", WANTED.ovsdb_addr)
     state.ensure_port(NW_ID_EXTERNAL, PortId(OTHER, 1))
-    for call in (
+    calls: tuple[Callable[[], object], ...] = (
         lambda: controller.add_external_port(OTHER, 2),
         lambda: controller.remove_external_port(OTHER, 1),
         lambda: controller.set_tunnel_addr(OTHER, "10.0.0.9"),
         lambda: controller.set_ovsdb_addr(OTHER, "tcp:10.0.0.9:6640"),
         lambda: controller.remove_switch(OTHER),
-    ):
+    )
+    for call in calls:
         with pytest.raises(ControllerError, match="403 role: agent node1 may not"):
             call()
     assert state.switches.tunnel_addr(OTHER) == WANTED.tunnel_addr

@@ -198,7 +198,7 @@ def reference(present: set[int]) -> World:
     return world
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(order=st.permutations(range(len(FACTS))), repeats=STEPS, final=st.booleans())
 def test_any_order_with_repeats_and_removals(
     order: list[int], repeats: list[tuple[int, bool]], final: bool
@@ -226,7 +226,7 @@ def test_any_order_with_repeats_and_removals(
         assert set(desired_tunnels(expected.state, dpid, "gre")) == wanted
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(steps=STEPS)
 def test_flows_of_different_subjects_never_share_an_identity(
     steps: list[tuple[int, bool]],

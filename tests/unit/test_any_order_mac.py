@@ -177,7 +177,7 @@ def steps(facts: list[Fact]) -> st.SearchStrategy[list[tuple[int, bool]]]:
     return st.lists(st.tuples(st.sampled_from(range(len(facts))), st.booleans()), max_size=40)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(order=st.permutations(range(len(CALM))), repeats=steps(CALM), often=st.booleans())
 def test_without_conflicts_any_order_gives_the_same_flows(
     order: list[int], repeats: list[tuple[int, bool]], often: bool
@@ -206,7 +206,7 @@ doings = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(order=st.permutations(range(len(WILD))), then=st.lists(doings, max_size=60))
 def test_with_conflicts_a_mac_is_never_in_two_networks(
     order: list[int], then: list[object]

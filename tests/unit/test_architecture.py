@@ -54,11 +54,12 @@ def imports(path: Path) -> Iterator[str]:
             assert node.level == 0, "imports are absolute"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
-            yield from (arg.value for arg in node.args if _is_text(arg))
+            yield from filter(None, map(_text, node.args))
 
 
-def _is_text(node: ast.AST) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+def _text(node: ast.AST) -> str | None:
+    is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+    return ast.literal_eval(ast.unparse(node)) if is_text else None
 
 
 def is_under(name: str, packages: tuple[str, ...]) -> bool:

@@ -14,7 +14,7 @@ from ryu_l2iso.rest.access import Access
 from ryu_l2iso.tokens import AGENT, PLUGIN, VIEWER, TokenFile, new_token
 from tests.unit.rest_client import Client
 
-FROM = {"REMOTE_ADDR": "192.0.2.9", "REMOTE_PORT": "4711"}
+FROM: dict[str, Any] = {"REMOTE_ADDR": "192.0.2.9", "REMOTE_PORT": "4711"}
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:

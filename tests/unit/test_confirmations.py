@@ -97,7 +97,8 @@ def test_a_key_is_in_force_once_every_switch_is_rid_of_the_old_network(cloud: Cl
     changes = state.changes.take()
     assert changes.waits == {"blue"}
     assert {BLUE, PortSubject(2)} <= changes.subjects[1]
-    assert state.confirmations.holders("blue") == state.confirmations.waited_for(2) == []
+    assert state.confirmations.holders("blue") == []
+    assert state.confirmations.waited_for(2) == []
 
 
 def test_a_network_keeps_a_key_that_comes_back_to_it_at_once(cloud: Cloud) -> None:
@@ -331,12 +332,32 @@ def test_a_mac_is_on_disk_before_it_is_sent_for_the_first_time(macs: MacCloud) -
     filled: set[Subject] = {RED, MacSubject("red", A), MacSubject("red", B)}
     first = macs.state.confirmations.may_hold(1, filled)
     second = macs.state.confirmations.may_hold(2, filled)
-    assert first.macs == second.macs == {B}
+    assert first.macs.keys() == second.macs.keys() == {B}
     macs.state.confirmations.recorded(first)
     assert not macs.state.confirmations.may_hold(2, filled)
     macs.plug(1, 3, "red", C)
     macs.unplug(1, 3)
     assert not macs.state.confirmations.may_hold(2, {MacSubject("red", C)})
+
+
+def test_what_is_on_disk_of_a_mac_says_nothing_of_its_return(macs: MacCloud) -> None:
+    confirmations, filled = macs.state.confirmations, {MacSubject("red", B)}
+    macs.plug(1, 2, "red", B)
+    before = confirmations.may_hold(1, filled)
+    assert before.number == macs.state.changes.take().number
+    macs.unplug(1, 2)
+    macs.plug(1, 3, "red", B)
+    confirmations.recorded(before)
+    again = confirmations.may_hold(1, filled)
+    assert again.number == macs.state.changes.number == before.number + 1
+    confirmations.recorded(again)
+    assert not confirmations.may_hold(1, filled)
+
+
+def test_a_network_that_is_new_is_on_disk_with_the_change_that_is_due(cloud: Cloud) -> None:
+    cloud.state.changes.take()
+    unrecorded = cloud.state.confirmations.may_hold(3, {RED})
+    assert unrecorded.number == cloud.state.changes.take().number
 
 
 def test_the_network_that_had_a_mac_keeps_it_over_a_restart(macs: MacCloud) -> None:
@@ -458,12 +479,25 @@ def test_a_port_in_another_networks_vlan_is_waited_for() -> None:
     cloud.tag(1, 1, KEY)
     hand_over(cloud)
     confirmations = cloud.state.confirmations
-    assert confirmations.waited_for(1) == confirmations.holders("blue") == []
+    assert confirmations.waited_for(1) == []
+    assert confirmations.holders("blue") == []
     cloud.state.ports.vlans.tell_apart()
     assert confirmations.waited_for(1) == [Wait("blue", KEY)]
     assert confirmations.holders("blue") == [1]
-    assert confirmations.holders("red") == confirmations.waited_for(2) == []
+    assert confirmations.holders("red") == []
+    assert confirmations.waited_for(2) == []
     cloud.tag(1, 1, 4095)
-    assert confirmations.waited_for(1) == confirmations.holders("blue") == []
+    assert confirmations.waited_for(1) == []
+    assert confirmations.holders("blue") == []
     cloud.tag(2, 2, 77)
     assert confirmations.waited_for(2) == [], "nobody has that key"
+
+
+def test_who_connects_and_may_hold_nothing_leaves_nothing(cloud: Cloud) -> None:
+    """A peer may say that it is any switch, and each time another."""
+    confirmations, leftovers = cloud.state.confirmations, cloud.state.ports.leftovers
+    before = dict(leftovers._until)
+    for dpid in range(1000, 1100):
+        confirmations.connected(dpid)
+        confirmations.disconnected(dpid)
+    assert leftovers._until == before

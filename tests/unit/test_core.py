@@ -10,6 +10,7 @@ import pytest
 
 from ryu_l2iso.core import Core, Subscriber
 from ryu_l2iso.exceptions import L2IsoError
+from ryu_l2iso.framework import hub
 from ryu_l2iso.ovsdb import BridgeRow, InterfaceRow
 from ryu_l2iso.ovsdb import fleet as fleet_module
 from ryu_l2iso.ovsdb.listener import Listener
@@ -82,6 +83,20 @@ def test_subscribers_are_told_what_the_facts_touch_and_only_once(core: Core) -> 
     core.commit()
     core.commit()
     assert first.told == second.told == [("changed", [1, 2])]
+
+
+def test_what_comes_together_is_told_once(core: Core) -> None:
+    recorder = Recorder()
+    core.subscribe(recorder)
+    for dpid in (1, 2):
+        register(core, dpid)
+        core.commit_soon()
+    assert recorder.told == []
+    hub.sleep(0)
+    register(core, 3)
+    core.commit_soon()
+    hub.sleep(0)
+    assert recorder.told == [("changed", [1, 2]), ("changed", [3])]
 
 
 def test_subscribers_are_told_in_the_order_of_subscription(core: Core) -> None:

@@ -85,6 +85,8 @@ def test_what_was_kept_is_there_and_told_to_who_subscribes_later(
     fill(core)
     core.close()
     assert store.closed
+    with pytest.raises(StoreError, match="closed"):
+        core.written()
     later, recorder = started(store), Recorder()
     later.load(store)
     later.subscribe(recorder)

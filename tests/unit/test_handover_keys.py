@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import deepcopy
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -41,7 +42,7 @@ PLACES = {
 
 def _network(dpid: int, port_no: int) -> str | None:
     vm = PLACES.get((dpid, port_no))
-    return vm and vm.network_id
+    return None if vm is None else vm.network_id
 
 
 def _uses(real: Real) -> Iterator[tuple[int, int]]:
@@ -81,7 +82,7 @@ def made() -> World:
             row = InterfaceFact(f"gre{remote}", 10 + remote, tunnel_remote=f"10.0.0.{remote}")
             real.uplinks[10 + remote] = row
     for network_id in NETWORKS:
-        world.order(lambda network_id=network_id: world.state.add_network(network_id))
+        world.order(partial(world.state.add_network, network_id))
     for vm in PLACES.values():
         world.interface(vm)
     return world
@@ -100,13 +101,13 @@ def filled() -> World:
     """Return a world in which all is plugged and two networks have keys."""
     world = made()
     for network_id, key in zip(NETWORKS, KEYS):
-        world.order(lambda network_id=network_id, key=key: world.state.add_key(network_id, key))
+        world.order(partial(world.state.add_key, network_id, key))
     for place, vm in PLACES.items():
         world.plug(*place, vm)
     return world
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(steps=lives_of_keys)
 def test_a_key_is_never_used_by_two_networks(steps: list[Act]) -> None:
     world = filled()

@@ -5,6 +5,8 @@ As `test_handover_keys`, where networks are told apart by MACs: those of VMs and
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -53,9 +55,9 @@ def made() -> World:
         world.register(dpid)
         real.uplinks[UPLINK] = InterfaceFact("eth1", UPLINK)
         port_id = PortId(dpid, UPLINK)
-        world.order(lambda port_id=port_id: world.state.ensure_port(NW_ID_EXTERNAL, port_id))
+        world.order(partial(world.state.ensure_port, NW_ID_EXTERNAL, port_id))
     for network_id in NETWORKS:
-        world.order(lambda network_id=network_id: world.state.add_network(network_id))
+        world.order(partial(world.state.add_network, network_id))
     for vm in VMS:
         world.interface(vm)
     return world
@@ -71,7 +73,7 @@ lives_of_macs = lives(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(steps=lives_of_macs)
 def test_a_mac_is_never_used_by_two_networks(steps: list[Act]) -> None:
     world = made()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Callable
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from ryu_l2iso.pipelines.vlan import KEYS as VLANS
 from ryu_l2iso.pipelines.vlan import desired_tags
 from ryu_l2iso.state.confirmations import Confirmations, Wait
-from ryu_l2iso.state.ports import OFPort, PortId
+from ryu_l2iso.state.ports import InterfaceFact, OFPort, PortId
 from ryu_l2iso.state.records import LINGERING, Record
 from ryu_l2iso.state.state import State
 from ryu_l2iso.state.subjects import PortSubject
@@ -63,7 +64,8 @@ def test_ports_of_a_switch_that_is_let_go_linger_in_their_vlan(tagged: Cloud) ->
     confirmations.holds(1, NONE, {PortSubject(1)})
     assert state.changes.take().tags == {2}
     assert tag_of(state, 2, 2) == KEY
-    assert confirmations.holders("blue") == confirmations.waited_for(1) == []
+    assert confirmations.holders("blue") == []
+    assert confirmations.waited_for(1) == []
     assert not confirmations.is_dismissed(1)
 
 
@@ -129,5 +131,73 @@ def test_those_of_a_switch_that_is_registered_again_do_not_linger(tagged: Cloud)
     tagged.tag(2, 1, 4095)
     hand_over(tagged)
     assert confirmations.holders("blue") == [1]
-    confirmations.holds(1, {PortSubject(1)}, NONE)
+    tagged.plug(1, 1, "red", A)
+    tagged.tag(1, 1, 4095)
+    confirmations.holds(1, NONE, {RED})
     assert confirmations.holders("blue") == []
+
+
+@pytest.mark.parametrize("gone", [InterfaceFact("tap1", 1, mac=A), InterfaceFact("tap1", 1, "x")])
+def test_a_port_that_is_no_vms_any_more_lingers_until_it_has_no_flow(
+    tagged: Cloud, gone: InterfaceFact
+) -> None:
+    state, confirmations = tagged.state, tagged.state.confirmations
+    tagged.tag(2, 1, 4095)
+    state.ports.update_interfaces(1, {"tap1": replace(gone, tag=KEY)})
+    assert tag_of(state, 2, 1) == KEY, "it is its own VLAN"
+    hand_over(tagged)
+    # A bundle that was on its way already says nothing of that.
+    confirmations.holds(1, {PortSubject(1)}, NONE)
+    confirmations.holds_only(1, {PortSubject(1)})
+    confirmations.disconnected(1)
+    assert tag_of(state, 2, 2) == 4095
+    assert confirmations.waited_for(1) == [Wait("blue", KEY)]
+    tagged.tag(1, 1, 4095)
+    assert tag_of(state, 2, 2) == 4095
+    confirmations.holds(1, NONE, {PortSubject(1)})
+    assert tag_of(state, 2, 2) == KEY
+    assert confirmations.waited_for(1) == []
+
+
+@pytest.mark.parametrize("gone", [InterfaceFact("tap1", 1, mac=A), InterfaceFact("tap1", 1, "x")])
+def test_a_port_that_is_no_vms_any_more_lingers_until_it_has_left_the_vlan(
+    tagged: Cloud, gone: InterfaceFact
+) -> None:
+    """It hears what is sent there, although it may send nothing."""
+    state, confirmations = tagged.state, tagged.state.confirmations
+    tagged.tag(2, 1, 4095)
+    state.ports.update_interfaces(1, {"tap1": replace(gone, tag=KEY)})
+    hand_over(tagged)
+    confirmations.holds(1, NONE, {PortSubject(1)})
+    state.ports.retag(1, {"tap1": 4095})
+    tagged.tag(1, 1, 4095)
+    confirmations.holds_only(1, NONE)
+    assert tag_of(state, 2, 2) == 4095
+    assert confirmations.waited_for(1) == [Wait("blue", KEY)]
+    state.changes.take()
+    state.ports.tags_are_set(1, ["tap1"])
+    # So its switch confirms once more.
+    assert PortSubject(1) in state.changes.take().subjects[1]
+    confirmations.holds(1, NONE, {PortSubject(1)})
+    assert tag_of(state, 2, 2) == KEY
+
+
+def test_a_port_that_is_no_vms_any_more_and_goes_lingers_no_longer(tagged: Cloud) -> None:
+    state, confirmations = tagged.state, tagged.state.confirmations
+    tagged.tag(2, 1, 4095)
+    state.ports.update_interfaces(1, {"tap1": InterfaceFact("tap1", 1, tag=KEY)})
+    hand_over(tagged)
+    confirmations.holds(1, NONE, {PortSubject(1)})
+    state.changes.take()
+    tagged.unplug(1, 1)
+    assert PortSubject(1) in state.changes.take().subjects[1]
+    confirmations.holds(1, NONE, {PortSubject(1)})
+    assert tag_of(state, 2, 2) == KEY
+
+
+def test_a_port_that_goes_does_not_linger(tagged: Cloud) -> None:
+    state = tagged.state
+    tagged.tag(2, 1, 4095)
+    hand_over(tagged)
+    tagged.unplug(1, 1)
+    assert tag_of(state, 2, 2) == KEY

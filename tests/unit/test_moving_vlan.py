@@ -187,7 +187,7 @@ WORDS = ["plug", "unplug", "shown", "uplink", "no uplink", str(RED), "4095"]
 STEPS = st.lists(st.tuples(st.sampled_from(WORDS), st.sampled_from(PLACES)), max_size=30)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(steps=STEPS)
 def test_any_history_of_a_move_is_kept_up_to_date_from_the_marks(
     steps: list[tuple[str, PortId]],

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ryu_l2iso.openflow import wire
+from ryu_l2iso.openflow import flow_entry, wire
 from ryu_l2iso.openflow.flow_entry import (
     LONGEST_BODY,
     Entry,
     InstalledFlow,
     OpaqueFlow,
+    Shared,
     as_packed,
     pack_flow,
     unpack_flow,
@@ -228,8 +229,21 @@ def test_any_byte_of_a_reply_may_be_wrong(at: int, value: int) -> None:
 
 def test_the_longest_body_fits_into_a_bundle() -> None:
     actions = (LONGEST_BODY - 18 - 8) // 16
-    most = flow(Match(*range(1, 5), MAC, MULTICAST, 2, 1, 1), tuple(map(Output, range(actions))))
+    match = Match(1, 2, 3, 4, MAC, MULTICAST, 2, 1, 1)
+    most = flow(match, tuple(map(Output, range(actions))))
     entry = pack_flow(most)
     assert LONGEST_BODY - 16 < len(entry[1]) <= LONGEST_BODY
     assert unpack_flow(entry) == most
     wire.pack_bundle_add(1, wire.pack_flow_add(entry, 1))
+
+
+def test_equal_values_are_in_memory_once_as_far_as_there_is_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(flow_entry, "REMEMBERED", 2)
+    shared: Shared[tuple[int, ...]] = Shared()
+    first = shared[tuple(range(5))]
+    assert shared[tuple(range(5))] is first
+    for number in range(10):
+        assert shared[(number,)] == (number,)
+        assert len(shared) <= 2

@@ -22,7 +22,7 @@ def all_of(messages: Messages) -> list[Any]:
     return list(iter(lambda: messages.next(0.0), None))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.dictionaries(st.text(max_size=5), VALUES), max_size=4), st.integers(1, 20))
 def test_messages_come_whole_wherever_they_were_cut(values: list[Any], size: int) -> None:
     data = b" \n".join(json.dumps(value).encode() for value in values)
@@ -40,6 +40,42 @@ def test_nesting_has_an_end() -> None:
     assert all_of(messages) == []
     messages.add(b"[", 0.0)
     with pytest.raises(ValueError, match="nested deeper"):
+        messages.next(0.0)
+
+
+def test_nesting_has_an_end_in_a_message_that_comes_at_once() -> None:
+    messages = Messages()
+    messages.add(b'{"a":' + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH + b"}", 0.0)
+    with pytest.raises(ValueError, match="nested deeper"):
+        messages.next(0.0)
+
+
+@pytest.mark.parametrize(
+    ("first", "rest"),
+    [
+        ('{"a":"{}', '"}'),
+        ('{"a":"}', '"}'),
+        ('{"a":{}', "}"),
+        (r'{"a":"\"}', '"}'),
+        ('{"a":["}"]', "}"),
+    ],
+)
+def test_brackets_in_strings_and_of_inner_values_end_nothing(first: str, rest: str) -> None:
+    messages = Messages()
+    found = []
+    for part in (first, rest):
+        messages.add(part.encode(), 0.0)
+        found += all_of(messages)
+    assert found == [json.loads(first + rest)]
+
+
+def test_what_follows_a_message_is_the_next() -> None:
+    messages = Messages()
+    messages.add(b'{}{"a":1}', 0.0)
+    assert all_of(messages) == [{}, {"a": 1}]
+    messages.add(b"{}}", 0.0)
+    assert messages.next(0.0) == {}
+    with pytest.raises(ValueError, match="no JSON object"):
         messages.next(0.0)
 
 

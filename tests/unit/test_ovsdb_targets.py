@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from ryu_l2iso.exceptions import OVSDBError
-from ryu_l2iso.ovsdb import targets
 from ryu_l2iso.ovsdb.targets import controller_targets, local_address_towards
 
 
@@ -74,7 +73,7 @@ def probe(monkeypatch: pytest.MonkeyPatch) -> type[Socket]:
     """Return the class that stands for sockets."""
     for name in ("made", "connected"):
         monkeypatch.setattr(Socket, name, [])
-    monkeypatch.setattr(targets.socket, "socket", Socket)
+    monkeypatch.setattr("ryu_l2iso.ovsdb.targets.socket.socket", Socket)
     return Socket
 
 

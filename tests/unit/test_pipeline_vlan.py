@@ -109,6 +109,42 @@ def test_nothing_comes_in_by_a_vlan_that_a_port_has_not_left(cloud: Cloud) -> No
     assert PortSubject(9) not in state.changes.take().subjects[1]
 
 
+def test_a_port_that_leaves_keeps_nobody_else_from_its_vlan_unless_it_stays(cloud: Cloud) -> None:
+    state, vlans = cloud.state, cloud.state.ports.vlans
+    vlans.tell_apart()
+    cloud.plug(1, 3, "red", "fa:16:3e:00:00:03")
+    for port_no in (1, 3):
+        cloud.tag(1, port_no, RED)
+    state.ports.update_interfaces(1, {"eth1": InterfaceFact("eth1", 9)})
+    state.ports.set_of_port(1, OFPort(9, "eth1", up=True))
+    state.ensure_port("__NW_ID_EXTERNAL__", PortId(1, 9))
+    stranger = f"{COOKIE}04, priority=30,in_port=9,dl_vlan={RED} actions=drop"
+
+    state.remove_interface("iface-1-1")
+    assert (stranger in flows(cloud), vlans.holders(RED)) == (False, {1})
+    leaving = vlans.leaving(1)
+    assert leaving == {(RED, PortId(1, 1))}
+    assert vlans.leaving(2) == set()
+    cloud.tag(1, 1, DEAD_VLAN)
+    assert vlans.leaving(1) == set()
+
+    state.remove_interface("iface-1-3")
+    state.changes.take()
+    state.ports.stay_in_vlans(leaving)
+    assert (stranger in flows(cloud), state.changes.take().subjects) == (False, {})
+    state.ports.stay_in_vlans(vlans.leaving(1))
+    assert stranger in flows(cloud)
+    assert state.changes.take().subjects == {1: {PortSubject(9)}}
+    cloud.tag(1, 3, DEAD_VLAN)
+    assert stranger not in flows(cloud)
+
+
+def test_a_port_whose_network_loses_its_vlan_is_not_about_to_leave(cloud: Cloud) -> None:
+    cloud.tag(1, 1, RED)
+    cloud.state.remove_key("red")
+    assert cloud.state.ports.vlans.leaving(1) == set()
+
+
 def test_a_tunnel_port_and_what_is_not_there_have_no_flows(cloud: Cloud) -> None:
     cloud.state.add_tunnel(PortId(1, 1), 2)
     pipeline = VlanPipeline(cloud.state)

@@ -47,7 +47,7 @@ from tests.unit.kept import (
 
 
 @pytest.mark.parametrize("isolation", ISOLATIONS)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(steps=STEPS)
 def test_what_is_loaded_wants_the_same_and_is_the_same(isolation: str, steps: Steps) -> None:
     kept = started(isolation)
@@ -68,7 +68,7 @@ def test_what_is_loaded_wants_the_same_and_is_the_same(isolation: str, steps: St
 
 
 @pytest.mark.parametrize("isolation", ISOLATIONS)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(before=STEPS, orders=STEPS)
 def test_what_is_taken_back_never_was(isolation: str, before: Steps, orders: Steps) -> None:
     kept = started(isolation)

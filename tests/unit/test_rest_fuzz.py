@@ -23,7 +23,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(JSON)
 def test_json_values_come_back(value: object) -> None:
     """Any JSON value is given back as it was put."""
@@ -33,7 +33,7 @@ def test_json_values_come_back(value: object) -> None:
     assert client.call("GET", path).value == value
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(min_size=1, max_size=60))
 def test_ids_come_back(text: str) -> None:
     """Any id without a slash is given back as it was put; others are refused."""
@@ -61,7 +61,7 @@ UNRELATED = (
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.permutations(UNRELATED))
 def test_order_of_unrelated_calls(calls: list[tuple[str, str, bytes]]) -> None:
     """Whatever comes first, all succeed and the same is known in the end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -123,7 +124,10 @@ def test_each_role_may_what_the_table_says(client: Client, row: str) -> None:
 def test_nobody_may_anything(client: Client, row: str) -> None:
     """The answer is the same for no token, a wrong one, and what is none; and tells no more."""
     good = TOKENS[PLUGIN][0]
-    headers = [{}, *({"HTTP_AUTHORIZATION": text} for text in no_tokens(good))]
+    headers: list[dict[str, Any]] = [
+        {},
+        *({"HTTP_AUTHORIZATION": text} for text in no_tokens(good)),
+    ]
     method, _, path = row.partition(" ")
     old = dump(client.state)
     replies = [client.call(method, path, **header) for header in headers]
@@ -148,7 +152,7 @@ def no_tokens(good: str) -> list[str]:
 
 def test_the_scheme_is_taken_in_any_case(client: Client) -> None:
     """RFC 9110, 11.1."""
-    headers = {"HTTP_AUTHORIZATION": f"bEARER {TOKENS[VIEWER][0]}"}
+    headers: dict[str, Any] = {"HTTP_AUTHORIZATION": f"bEARER {TOKENS[VIEWER][0]}"}
     assert client.call("GET", "/v1.0/networks", **headers).code == 200
 
 
@@ -161,7 +165,11 @@ class Unread:
 
 
 def test_no_body_is_read_for_who_may_not_ask(client: Client) -> None:
-    headers = {"wsgi.input": Unread(), "webob.is_body_seekable": False, "CONTENT_LENGTH": "4"}
+    headers: dict[str, Any] = {
+        "wsgi.input": Unread(),
+        "webob.is_body_seekable": False,
+        "CONTENT_LENGTH": "4",
+    }
     path = f"/v1.0/conf/switches/{OWN}/x"
     token = f"Bearer {TOKENS[AGENT][0]}"
     assert client.call("PUT", path, HTTP_AUTHORIZATION=token, **headers).code == 500

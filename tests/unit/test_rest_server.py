@@ -7,6 +7,7 @@ import http.client
 import socket
 import time
 import tracemalloc
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,8 +17,9 @@ import pytest
 
 from ryu_l2iso.exceptions import L2IsoError
 from ryu_l2iso.framework import CONF
-from ryu_l2iso.rest import Rest
+from ryu_l2iso.rest import Rest, clients
 from ryu_l2iso.rest.server import Server
+from tests.functional.ovs import wait_until
 from tests.unit.rest_client import Client
 from tests.unit.rest_served import SECONDS, Served, put, receive_all
 
@@ -163,6 +165,48 @@ def test_garbage_after_a_request(served: Served) -> None:
     served.check_answers()
 
 
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch, uncollected: None) -> list[weakref.ref[clients.Client]]:
+    """Return all clients that come, while nobody looks for cycles."""
+    found: list[weakref.ref[clients.Client]] = []
+
+    def client(*args: Any) -> clients.Client:
+        new = clients.Client(*args)
+        found.append(weakref.ref(new))
+        return new
+
+    monkeypatch.setattr("ryu_l2iso.rest.server.Client", client)
+    return found
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"GARBAGE\r\n\r\n", put(b"Content-Length: 1\r\n", b"1"), put(b"Content-Length: 9\r\n")],
+    ids=["nothing", "garbage", "request", "part of a request"],
+)
+def test_who_has_gone_is_freed_at_once(
+    served: Served, seen: list[weakref.ref[clients.Client]], data: bytes
+) -> None:
+    """Not when cycles are looked for: many would have to go before that."""
+    for _ in range(3):
+        served.send(data)
+    # The server's thread remembers who came last.
+    wait_until(lambda: not any(ref() for ref in seen[:-1]), "the clients to be freed", SECONDS)
+    assert len(seen) == 3
+
+
+def test_who_made_room_is_freed_at_once(
+    served: Served, seen: list[weakref.ref[clients.Client]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same when clients are cut, whatever they were doing."""
+    monkeypatch.setattr(clients, "MAX_CONNECTIONS", 1)
+    with contextlib.ExitStack() as stack:
+        for data in (b"", b"GET /", put(b"Content-Length: 9\r\n"), b""):
+            stack.enter_context(served.connect()).sendall(data)
+            served.check_answers()
+        wait_until(lambda: not any(ref() for ref in seen[:-1]), "the clients to be freed", SECONDS)
+
+
 def test_a_url_that_is_too_long(served: Served) -> None:
     """It is refused before it is read to the end."""
     answer = served.send(b"GET /" + b"x" * 8200 + b" HTTP/1.1\r\n\r\n")
@@ -273,7 +317,8 @@ def test_the_app_serves_the_shared_state() -> None:
     thread = app.start()
     app.set_main_thread(thread)
     try:
-        connection = http.client.HTTPConnection(*app._server.address, timeout=SECONDS)
+        host, port = app._server.address[:2]
+        connection = http.client.HTTPConnection(host, port, timeout=SECONDS)
         connection.request("POST", "/v1.0/networks/n")
         assert connection.getresponse().status == 200
         connection.close()

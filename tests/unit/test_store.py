@@ -93,7 +93,7 @@ def hashes(path: Path) -> dict[str, str]:
     return {n: d for n, d in digests.items() if not (n.endswith("-wal") and d == empty)}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.lists(records(), max_size=8, unique_by=lambda r: r.id), max_size=4))
 def test_what_was_applied_last_is_loaded(changes: list[list[Record]]) -> None:
     with closing(SqliteStore(MEMORY)) as store:

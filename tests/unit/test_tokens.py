@@ -110,7 +110,7 @@ def test_it_is_read_again_when_it_changes(path: Path) -> None:
 def names(tokens: TokenFile, *some: str) -> list[str | None]:
     """Return the name of the holder of each token, or None."""
     holders = [tokens.holder(token) for token in some]
-    return [holder and holder.name for holder in holders]
+    return [None if holder is None else holder.name for holder in holders]
 
 
 def test_a_broken_file_gives_nothing_new_and_takes_away(

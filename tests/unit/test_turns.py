@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import eventlet
@@ -11,7 +12,7 @@ import pytest
 from eventlet.green import select
 
 from ryu_l2iso.framework import hub
-from ryu_l2iso.turns import SLICE, Turns
+from ryu_l2iso.turns import IN_A_ROW, LASTING, LULL, REST, SLICE, Turns
 
 
 class Threads:
@@ -35,6 +36,14 @@ class Threads:
 
         return hub.spawn(run)
 
+    def run_under_way(self, name: str, turns: Turns, pieces: int, clock: Clock) -> None:
+        """Have turns for one thing, each of which takes as much as there is between two looks."""
+        with turns.under_way():
+            for _ in range(pieces):
+                turns.take()
+                self.done.append(name)
+                clock.now += SLICE
+
     def in_rounds(self, rounds: int) -> list[int]:
         """Let the hub look round so often; return how many turns were had each time."""
         counts = []
@@ -43,6 +52,59 @@ class Threads:
             hub.sleep(0)
             counts.append(len(self.done) - before)
         return counts
+
+
+class Clock:
+    """The time that turns see."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("ryu_l2iso.turns.time", clock)
+    return clock
+
+
+class EndlessWork:
+    """A green thread that has always something to do; ``had`` is how many turns it had."""
+
+    def __init__(self, turns: Turns, clock: Clock) -> None:
+        self.had = 0
+        self._turns = turns
+        self._clock = clock
+        self._thread = eventlet.spawn(self._run)
+
+    def _run(self) -> None:
+        with self._turns.under_way():
+            while True:
+                self._turns.take()
+                self.had += 1
+                self._clock.now += SLICE
+
+    def goes_on(self) -> bool:
+        """Tell whether it has turns, without that the time goes on by itself."""
+        before = self.had
+        with eventlet.Timeout(2 * REST, False):
+            while self.had < before + 3:
+                eventlet.sleep(0)
+        return self.had >= before + 3
+
+    def stop(self) -> None:
+        eventlet.kill(self._thread)
+
+
+@pytest.fixture
+def endless(clock: Clock) -> Iterator[tuple[Turns, EndlessWork]]:
+    turns = Turns()
+    work = EndlessWork(turns, clock)
+    yield turns, work
+    work.stop()
 
 
 def test_of_long_pieces_one_is_done_at_a_time_in_the_order_of_asking() -> None:
@@ -125,7 +187,8 @@ def test_who_waits_no_more_is_not_woken_by_its_turn() -> None:
 
 def test_a_file_that_was_ready_beside_another_is_no_turn() -> None:
     """eventlet's select() wakes its caller for the second one in whatever he waits for next."""
-    turns, done = Turns(), []
+    turns = Turns()
+    done: list[object] = []
     pairs = [socket.socketpair() for _ in range(2)]
     try:
         thread = hub.spawn(_select_and_take, turns, [receive for receive, _ in pairs], done)
@@ -146,3 +209,90 @@ def _select_and_take(turns: Turns, files: list[socket.socket], done: list[Any]) 
     turns.take()
     done.append("turn")
     done.append(select.select([], [], [], 0.05))
+
+
+def test_work_that_does_not_end_rests_while_orders_keep_coming(
+    endless: tuple[Turns, EndlessWork], clock: Clock
+) -> None:
+    turns, work = endless
+    turns.ordered()
+    assert work.goes_on()
+    clock.now += LASTING
+    turns.ordered()
+    assert not work.goes_on()
+    # Once, and then it rests again.
+    before = work.had
+    clock.now += REST
+    turns.ordered()
+    assert not work.goes_on()
+    assert work.had > before
+
+
+def test_work_goes_on_when_orders_come_no_more(
+    endless: tuple[Turns, EndlessWork], clock: Clock
+) -> None:
+    turns, work = endless
+    assert work.goes_on()
+    clock.now += LASTING
+    assert work.goes_on()
+    turns.ordered()
+    assert not work.goes_on()
+    clock.now += LULL
+    assert work.goes_on()
+
+
+def test_work_that_ends_before_the_next_order_rests_for_nothing(clock: Clock) -> None:
+    turns, done = Turns(), []
+
+    def run() -> None:
+        with turns.under_way():
+            for _ in range(3):
+                turns.take()
+                clock.now += SLICE
+        done.append(clock.now)
+
+    for _ in range(int(2 * LASTING / SLICE)):
+        turns.ordered()
+        with eventlet.Timeout(5):
+            eventlet.spawn(run).wait()
+    assert done[-1] > done[0] + LASTING
+
+
+def test_who_waits_for_a_switch_that_does_not_answer_has_nobody_rest(clock: Clock) -> None:
+    turns, threads = Turns(), Threads()
+
+    def wait_for_ever() -> None:
+        with turns.under_way():
+            turns.take()
+            eventlet.Event().wait()
+
+    stuck = eventlet.spawn(wait_for_ever)
+    try:
+        for _ in range(20):
+            clock.now += LULL - 0.01
+            turns.ordered()
+            eventlet.spawn(threads.run_under_way, "a", turns, 2, clock)
+            threads.start("b", turns, 1)
+            threads.in_rounds(8)
+        assert len(threads.done) == 20 * 3
+    finally:
+        eventlet.kill(stuck)
+
+
+def test_who_is_in_the_middle_of_something_comes_before_who_begins(clock: Clock) -> None:
+    turns, threads = Turns(), Threads()
+
+    for name in "abc":
+        eventlet.spawn(threads.run_under_way, name, turns, 2, clock)
+    threads.in_rounds(20)
+    assert "".join(threads.done) == "aabbcc"
+
+
+def test_who_has_much_to_do_does_not_hold_up_the_others_for_long(clock: Clock) -> None:
+    turns, threads = Turns(), Threads()
+
+    eventlet.spawn(threads.run_under_way, "a", turns, 3 * IN_A_ROW, clock)
+    eventlet.spawn(threads.run_under_way, "b", turns, 1, clock)
+    threads.in_rounds(8 * IN_A_ROW)
+    assert threads.done.index("b") == IN_A_ROW
+    assert len(threads.done) == 3 * IN_A_ROW + 1

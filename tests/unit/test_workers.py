@@ -161,9 +161,10 @@ def test_who_hurries_does_not_wait_for_the_pause(monkeypatch: pytest.MonkeyPatch
     workers.mark(1)
     hub.sleep(0)
     assert work.done == [1], "a mark ends no pause"
-    for times in (2, 3):
-        workers.hurry(1)
-        wait_until(lambda times=times: len(work.done) == times, f"run {times}")
+    workers.hurry(1)
+    wait_until(lambda: len(work.done) == 2, "run 2")
+    workers.hurry(1)
+    wait_until(lambda: len(work.done) == 3, "run 3")
     workers.hurry(1)
     wait_until(lambda: len(work.done) == 4, "the work without a pause")
 

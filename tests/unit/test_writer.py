@@ -39,14 +39,16 @@ class World:
         self.undone: list[list[Record]] = []
         self.writer = Writer(self.store, self._undo)
 
-    def change(self, *changes: tuple[Table, str, Value | None], ordered: bool = False) -> None:
+    def change(
+        self, *changes: tuple[Table, str, Value | None], ordered: bool = False, number: int = -1
+    ) -> None:
         """Make records so; None for one that goes."""
         noted: RecordChanges = {}
         for table, name, value in changes:
             record_id = RecordId(table, (name,))
             noted[record_id] = RecordChange(self.true.get(record_id), value)
             self._set(record_id, value)
-        self.writer.add(noted, ordered)
+        self.writer.add(noted, ordered, number)
 
     def _set(self, record_id: RecordId, value: Value | None) -> None:
         if value is None:
@@ -121,6 +123,50 @@ def test_nobody_waits_for_facts_unasked(world: World) -> None:
     world.writer.wait_for_orders()
     with pytest.raises(StoreError, match="no space"):
         world.writer.wait()
+
+
+def test_who_waits_for_what_is_being_written_does_not_wait_for_what_came_meanwhile(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gates = [eventlet.event.Event() for _ in range(3)]
+    ahead = iter(gates)
+
+    def execute(apply: Callable[[list[Record]], None], records: list[Record]) -> None:
+        next(ahead).wait()
+        apply(records)
+
+    monkeypatch.setattr("eventlet.tpool.execute", execute)
+    # As when the store is loaded: that has no number.
+    world.change((INTERFACES, "tap", (1,)))
+    while not world.writer._writing:
+        hub.sleep(0)
+    world.change((INTERFACES, "tap0", (1,)), number=0)
+    first = Waiting(lambda: world.writer.wait(0))
+    gates[0].send(None)
+    while len(world.store.transactions) < 1 or not world.writer._writing:
+        hub.sleep(0)
+    world.change((INTERFACES, "tap1", (1,)), number=1)
+    late = Waiting(lambda: world.writer.wait(0))
+    others = [Waiting(lambda: world.writer.wait(1)), Waiting(world.writer.wait)]
+    assert not (first.thread.dead or late.thread.dead)
+    gates[1].send(None)
+    assert [first.outcome(), late.outcome()] == ["written", "written"]
+    world.writer.wait(0)
+    assert len(world.store.transactions) == 2
+    assert not any(other.thread.dead for other in others)
+    gates[2].send(None)
+    assert [other.outcome() for other in others] == ["written", "written"]
+    assert world.store.kept == world.true
+
+
+def test_what_could_not_be_written_is_waited_for_again(world: World) -> None:
+    world.store.error = StoreError("no space")
+    world.change((INTERFACES, "tap1", (1,)), number=1)
+    with pytest.raises(StoreError, match="no space"):
+        world.writer.wait(1)
+    world.store.error = None
+    world.writer.wait(1)
+    assert world.store.kept == world.true
 
 
 def test_what_is_undone_before_it_was_written_is_not_written(world: World) -> None:

@@ -73,15 +73,20 @@ class Fleet:
             self.forget(dpid)
 
     def _check_all(self, interval: float) -> None:
-        """Check one switch after the other, for ever, so that no two are due together."""
+        """Check one switch after the other, for ever, so that no two are due together.
+
+        One that is being programmed has its turn the next time: after a cold start all would be
+        due.
+        """
         while True:
             dpids = list(self._programmers)
             if not dpids:
                 hub.sleep(interval)
             for dpid in dpids:
                 hub.sleep(random.uniform(0.5, 1.5) * interval / len(dpids))
-                if dpid in self._programmers:
-                    self._programmers[dpid].check()
+                programmer = self._programmers.get(dpid)
+                if programmer is not None and programmer.synced:
+                    programmer.check()
 
     def _ensure(self, dpid: int) -> Programmer:
         if dpid not in self._programmers:

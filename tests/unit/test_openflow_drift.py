@@ -193,7 +193,8 @@ def test_drift_names_some_and_counts_all() -> None:
 class Checked:
     """A programmer that only counts its checks."""
 
-    def __init__(self) -> None:
+    def __init__(self, synced: bool = True) -> None:
+        self.synced = synced
         self.times: list[float] = []
 
     def check(self) -> None:
@@ -220,6 +221,17 @@ def test_the_patrol_comes_to_each_switch_once_an_interval_and_to_none_with_anoth
     after = sum(counts)
     hub.sleep(0.15)
     assert sum(len(one.times) for one in made.values()) == after, "a fleet that was stopped"
+
+
+def test_the_patrol_leaves_out_who_is_being_programmed(source: Source) -> None:
+    fleet = Fleet(source, check_interval=0.1)
+    made = {dpid: Checked(dpid == 1) for dpid in range(2)}
+    fleet._programmers.update(made)  # type: ignore[arg-type]
+    try:
+        wait_until(lambda: len(made[1].times) >= 3, "three rounds")
+    finally:
+        fleet.stop()
+    assert made[0].times == []
 
 
 def test_without_an_interval_there_is_no_patrol(source: Source) -> None:

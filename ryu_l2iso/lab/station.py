@@ -8,7 +8,6 @@ import socket
 import struct
 import time
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Callable
 
 from ryu_l2iso.lab.frames import (
@@ -129,12 +128,7 @@ class Stations:
     def __enter__(self) -> Stations:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for station in self.all:
             station.close()
 

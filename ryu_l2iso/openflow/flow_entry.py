@@ -97,7 +97,7 @@ def pack_flow(flow: Flow) -> Entry:
     """Return a flow of ours as bytes; a body may be longer than a message can hold."""
     table, priority, match, actions, goto, cookie, meter, metadata = flow
     return (
-        _keys[_KEY.pack(table, priority) + pack_match(match)],
+        _keys[pack_key(table, priority, match)],
         _remembered_body(cookie, actions, goto, meter, metadata),
     )
 
@@ -108,7 +108,7 @@ def unpack_flow(entry: Entry) -> InstalledFlow:
     table, priority = _KEY.unpack_from(key)
     match = unpack_match(key, KEY_HEAD, len(key))[0]
     limits, cookie = _BODY.unpack_from(body)
-    does = unpack_instructions(body, BODY_HEAD, len(body))
+    does = unpack_does(body)
     if isinstance(match, bytes) or does is None or limits:
         return OpaqueFlow(table, priority, match, cookie)
     return Flow(table, priority, match, does.actions, does.goto, cookie, does.meter, does.metadata)

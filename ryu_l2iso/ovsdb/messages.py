@@ -128,12 +128,14 @@ class Messages:
     def _pass_over(self) -> bool:
         """Take all that is new at once if a message ends with it or goes on; False if unsure."""
         new = bytes(self._data[self._seen :])
+        if b"\\" in new:
+            return False
         strings = new.split(b'"')
         ends_in_string = self._in_string != (len(strings) % 2 == 0)
         brackets = b"".join(strings[self._in_string :: 2]).translate(None, _NO_BRACKETS)
         depths = list(accumulate(map(_STEPS.__getitem__, brackets), initial=self._depth))
         ends = 0 in depths[1:]
-        if b"\\" in new or not brackets or max(depths) > MAX_DEPTH:
+        if not brackets or max(depths) > MAX_DEPTH:
             return False
         if ends and (not new.endswith(b"}") or ends_in_string or 0 in depths[1:-1]):
             return False

@@ -6,7 +6,6 @@ import ipaddress
 import socket
 import struct
 from collections import defaultdict
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import eventlet
@@ -42,12 +41,7 @@ class Wire:
         self._thread = eventlet.spawn(self._read)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._thread.kill()
         self._socket.close()
 

@@ -137,7 +137,12 @@ def test_those_of_a_switch_that_is_registered_again_do_not_linger(tagged: Cloud)
     assert confirmations.holders("blue") == []
 
 
-@pytest.mark.parametrize("gone", [InterfaceFact("tap1", 1, mac=A), InterfaceFact("tap1", 1, "x")])
+no_vms_row = pytest.mark.parametrize(
+    "gone", [InterfaceFact("tap1", 1, mac=A), InterfaceFact("tap1", 1, "x")]
+)
+
+
+@no_vms_row
 def test_a_port_that_is_no_vms_any_more_lingers_until_it_has_no_flow(
     tagged: Cloud, gone: InterfaceFact
 ) -> None:
@@ -159,7 +164,7 @@ def test_a_port_that_is_no_vms_any_more_lingers_until_it_has_no_flow(
     assert confirmations.waited_for(1) == []
 
 
-@pytest.mark.parametrize("gone", [InterfaceFact("tap1", 1, mac=A), InterfaceFact("tap1", 1, "x")])
+@no_vms_row
 def test_a_port_that_is_no_vms_any_more_lingers_until_it_has_left_the_vlan(
     tagged: Cloud, gone: InterfaceFact
 ) -> None:

@@ -23,19 +23,10 @@ from ryu_l2iso.state.subjects import (
     Subject,
     SwitchSubject,
 )
+from tests.unit.clock import Clock
 from tests.unit.openflow_fakes import DPID, Source, Switch, flow, key, pieces
 
 LABEL = "switch 00000000000000ab"
-
-
-class Clock:
-    """``time.monotonic`` of the worker, set by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -24,22 +24,13 @@ from ryu_l2iso.pipelines.tunnels import tunnel_name
 from ryu_l2iso.state.ports import PortId
 from ryu_l2iso.state.switches import TUNNEL_ADDR
 from ryu_l2iso.state.values import dpid_to_str
+from tests.unit.clock import Clock
 from tests.unit.cloud import Cloud
 
 NAME = tunnel_name("gre", 1, "10.0.0.2")
 ENSURE = EnsureTunnelPort(NAME, "gre", "10.0.0.1", "10.0.0.2", 2)
 LABEL = f"switch 0000000000000001: tunnel {NAME}"
 OPTIONS = {"local_ip": "10.0.0.1", "remote_ip": "10.0.0.2", "key": "flow"}
-
-
-class Clock:
-    """``time.monotonic``, set by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ from eventlet.green import select
 
 from ryu_l2iso.framework import hub
 from ryu_l2iso.turns import IN_A_ROW, LASTING, LULL, REST, SLICE, Turns
+from tests.unit.clock import Clock
 
 
 class Threads:
@@ -52,16 +53,6 @@ class Threads:
             hub.sleep(0)
             counts.append(len(self.done) - before)
         return counts
-
-
-class Clock:
-    """The time that turns see."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ REQUIREMENTS = [
     # Ryu 4.34 needs 0.30.2; from Python 3.12 on, nothing before 0.36.1 works.
     "eventlet>=0.30.2,<0.42",
     "eventlet>=0.36.1; python_version>='3.12'",
-    # 3.4 is the first in which a transaction takes operations as they are.
+    # Nobody has run this with an older one.
     "ovs>=3.4,<5",
     # 1.8.9 brings legacy-cgi on Python 3.13, which has no cgi module.
     "WebOb>=1.8.9,<2",

@@ -4,8 +4,7 @@ Its full collection looks at every object.  With a large fleet that takes second
 again whenever there are a quarter more; yet it finds next to nothing, for almost all that is
 dropped here is in no cycle and freed at once.  So whenever a full collection leaves `MANY` objects,
 those are never looked at again.  Fewer are looked at every time, so that what a peer leaves behind,
-who comes and goes, is found.  The price: of the many, a cycle that is dropped later is kept, some
-0.1 MB for a connection to an OVSDB server that is made anew; what closes one takes its rows apart.
+who comes and goes, is found.  The price: of the many, a cycle that is dropped later is kept.
 """
 
 from __future__ import annotations

@@ -6,60 +6,89 @@ thing exists *with these attributes*; a command whose effect is there already se
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from ryu_l2iso.exceptions import OVSDBError
-from ryu_l2iso.ovsdb.reader import column
 from ryu_l2iso.ovsdb.replica import Replica
-from ryu_l2iso.ovsdb.rows import MARK, MAX_BACKOFF_MS, OPENFLOW, InterfaceRow
+from ryu_l2iso.ovsdb.rows import MARK, MAX_BACKOFF_MS, OPENFLOW, UUID, InterfaceRow, Row
+from ryu_l2iso.ovsdb.schema import TABLES
 from ryu_l2iso.state.values import dpid_to_str
 
 
 class Edit:
-    """A transaction in the making: the replica, the bridge's row and the new rows."""
+    """A transaction in the making: what is there, and the operations so far (RFC 7047, 5.2)."""
 
-    def __init__(self, transaction: Any, replica: Replica, bridge: Any) -> None:
+    def __init__(self, replica: Replica, bridge: Row) -> None:
         self.bridge = bridge
-        self._transaction = transaction
+        self.operations: list[dict[str, Any]] = []
         self._replica = replica
-        # References to new ports, as an operation of the transaction has them
-        self._new_ports: list[tuple[str, str]] = []
+        self._new_rows = 0
+        # References to new ports, as an operation has them
+        self._new_ports: list[Any] = []
 
-    def root(self) -> Any:
-        """Return the one row of table Open_vSwitch."""
-        return next(iter(self._replica.tables["Open_vSwitch"].rows.values()))
+    def root(self) -> Row:
+        """Return the one row of table Open_vSwitch; raises OVSDBError when there is none."""
+        return root_of(self._replica)
 
-    def insert(self, table: str) -> Any:
-        """Return a new row; it is kept only if another row refers to it."""
-        return self._transaction.insert(self._replica.tables[table])
+    def rows(self, table: str, uuids: Iterable[UUID]) -> list[Row]:
+        """Return rows of a table that another row refers to, in the order of their UUIDs."""
+        rows = self._replica.tables[table]
+        return [rows[uuid] for uuid in sorted(uuids) if uuid in rows]
+
+    def set(self, table: str, row: Row, **values: Any) -> None:
+        """Give columns of a row these values, where it has others."""
+        new = {name: value for name, value in values.items() if row[name] != value}
+        if new:
+            self._operation("update", table, where=_is(row), row=_dumped(table, new))
+
+    def set_key(self, table: str, row: Row, column: str, key: str, value: str) -> None:
+        """Give a key in a map of a row this value, where it has another; others stay."""
+        if row[column].get(key) != value:
+            away = [column, "delete", ["set", [key]]]
+            added = [column, "insert", ["map", [[key, value]]]]
+            self._operation("mutate", table, where=_is(row), mutations=[away, added])
+
+    def insert(self, table: str, values: Mapping[str, Any], **references: Any) -> Any:
+        """Add a row and return a reference; it is kept only if another row gets that."""
+        name = f"row{self._new_rows}"
+        self._new_rows += 1
+        row = {**_dumped(table, values), **references}
+        self._operation("insert", table, **{"uuid-name": name, "row": row})
+        return ["named-uuid", name]
+
+    def refer(self, table: str, row: Row, column: str, reference: Any) -> None:
+        """Add a reference to a set of them."""
+        self._mutate(table, row, [column, "insert", ["set", [reference]]])
+
+    def drop(self, table: str, row: Row, column: str, uuid: UUID) -> None:
+        """Take a reference out of a set of them."""
+        self._mutate(table, row, [column, "delete", ["set", [["uuid", uuid]]]])
+
+    def count_up(self) -> None:
+        """Add 1 to ``next_cfg`` and have the answer end with it."""
+        row = self.root()
+        self._mutate("Open_vSwitch", row, ["next_cfg", "+=", 1])
+        self._operation("select", "Open_vSwitch", where=_is(row), columns=["next_cfg"])
 
     def add_port(
         self, name: str, kind: str, options: Mapping[str, str], external_ids: Mapping[str, str]
     ) -> None:
-        """Add a port with one interface of that ``kind``; ``external_ids`` are those of both.
-
-        Written as operations (RFC 7047, 5.2): through rows of the idl each takes ten times as long,
-        and a switch gets tunnel ports by the hundred.
-        """
+        """Add a port with one interface of that ``kind``; ``external_ids`` are those of both."""
         if not self._new_ports:
-            chosen = [["_uuid", "==", ["uuid", str(self.bridge.uuid)]]]
-            added = [["ports", "insert", ["set", self._new_ports]]]
-            self._operation("mutate", "Bridge", where=chosen, mutations=added)
-        number = len(self._new_ports)
-        refer, ids = ("named-uuid", f"interface{number}"), _map(external_ids)
-        row = {"name": name, "type": kind, "options": _map(options), "external_ids": ids}
-        self._operation("insert", "Interface", **{"uuid-name": refer[1], "row": row})
-        row = {"name": name, "interfaces": refer, "external_ids": ids}
-        refer = ("named-uuid", f"port{number}")
-        self._operation("insert", "Port", **{"uuid-name": refer[1], "row": row})
-        self._new_ports.append(refer)
+            self._mutate("Bridge", self.bridge, ["ports", "insert", ["set", self._new_ports]])
+        marked = {"name": name, "external_ids": external_ids}
+        interface = self.insert("Interface", {**marked, "type": kind, "options": options})
+        self._new_ports.append(self.insert("Port", marked, interfaces=interface))
+
+    def _mutate(self, table: str, row: Row, mutation: list[Any]) -> None:
+        self._operation("mutate", table, where=_is(row), mutations=[mutation])
 
     def _operation(self, name: str, table: str, **members: Any) -> None:
-        self._transaction.add_op({"op": name, "table": table, **members})
+        self.operations.append({"op": name, "table": table, **members})
 
-    def port(self, name: str) -> Any:
+    def port(self, name: str) -> Row | None:
         """Return our Port of that name, None when there is none.
 
         Raises OVSDBError when the name is taken by a port that we did not create.
@@ -67,40 +96,40 @@ class Edit:
         port = self._replica.find("Port", name)
         if port is None:
             return None
-        if MARK not in port.external_ids:
+        if MARK not in port["external_ids"]:
             raise OVSDBError(f"port {name} exists and is not ours")
-        if not self._is_own(port):
+        if port["_uuid"] not in self.bridge["ports"]:
             raise OVSDBError(f"port {name} is on another bridge")
         return port
 
-    def plugged_port(self, name: str, iface_id: str | None) -> Any | None:
+    def plugged_port(self, name: str, iface_id: str | None) -> Row | None:
         """Return the bridge's Port of that name if this is plugged there, else None."""
         port = self._replica.find("Port", name)
-        if port is None or not self._is_own(port):
+        if port is None or port["_uuid"] not in self.bridge["ports"]:
             return None
-        plugged = [interface.external_ids.get("iface-id") for interface in port.interfaces]
+        interfaces = self.rows("Interface", port["interfaces"])
+        plugged = [interface["external_ids"].get("iface-id") for interface in interfaces]
         return port if plugged == [iface_id] else None
 
     def has_interface(self, name: str) -> bool:
         """Tell whether the server has an Interface of that name, as of another port or a bond."""
         return self._replica.find("Interface", name) is not None
 
-    def _is_own(self, port: Any) -> bool:
-        return port.uuid in column(self.bridge, "ports")
+
+def root_of(replica: Replica) -> Row:
+    """Return the one row of table Open_vSwitch; raises OVSDBError when there is none."""
+    for row in replica.tables["Open_vSwitch"].values():
+        return row
+    raise OVSDBError("the database is empty")
 
 
-def _map(values: Mapping[str, str]) -> tuple[str, list[tuple[str, str]]]:
-    return "map", list(values.items())
+def _is(row: Row) -> list[Any]:
+    """Return the condition that is true of this row alone."""
+    return [["_uuid", "==", ["uuid", row["_uuid"]]]]
 
 
-def _assign(row: Any, column: str, value: Any) -> None:
-    if getattr(row, column) != value:
-        setattr(row, column, value)
-
-
-def _assign_key(row: Any, column: str, key: str, value: str) -> None:
-    if getattr(row, column).get(key) != value:
-        row.setkey(column, key, value)
+def _dumped(table: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: TABLES[table][name].dump(value) for name, value in values.items()}
 
 
 class Command:
@@ -160,11 +189,10 @@ class EnsureTunnelPort(Command):
         if port is None:
             self._create(edit, options, {MARK: mark})
             return
-        _assign_key(port, "external_ids", MARK, mark)
-        interface = port.interfaces[0]
-        _assign(interface, "type", self.type)
-        _assign(interface, "options", options)
-        _assign_key(interface, "external_ids", MARK, mark)
+        edit.set_key("Port", port, "external_ids", MARK, mark)
+        for interface in edit.rows("Interface", port["interfaces"]):
+            edit.set("Interface", interface, type=self.type, options=options)
+            edit.set_key("Interface", interface, "external_ids", MARK, mark)
 
     def _create(self, edit: Edit, options: dict[str, str], mark: dict[str, str]) -> None:
         if edit.has_interface(self.name):
@@ -182,7 +210,7 @@ class RemovePort(Command):
         """Take the port out of the bridge, if it is there."""
         port = edit.port(self.name)
         if port is not None:
-            edit.bridge.delvalue("ports", port)
+            edit.drop("Bridge", edit.bridge, "ports", port["_uuid"])
 
 
 @dataclass(frozen=True)
@@ -202,10 +230,8 @@ class SetAccessTag(Command):
         port = edit.plugged_port(self.name, self.iface_id)
         if port is None:
             return
-        _assign(port, "tag", [self.tag])
-        _assign(port, "trunks", [])
-        if port.vlan_mode not in ([], ["access"]):
-            port.vlan_mode = ["access"]
+        mode = None if port["vlan_mode"] is None else "access"
+        edit.set("Port", port, tag=self.tag, trunks=frozenset(), vlan_mode=mode)
 
 
 @dataclass(frozen=True)
@@ -219,8 +245,8 @@ class SecureBridge(Command):
 
     def apply(self, edit: Edit) -> None:
         """Set both."""
-        _assign(edit.bridge, "fail_mode", ["secure"])
-        _assign_key(edit.bridge, "other_config", "disable-in-band", "true")
+        edit.set("Bridge", edit.bridge, fail_mode="secure")
+        edit.set_key("Bridge", edit.bridge, "other_config", "disable-in-band", "true")
 
 
 @dataclass(frozen=True)
@@ -229,9 +255,9 @@ class EnsureOpenFlow(Command):
 
     def apply(self, edit: Edit) -> None:
         """Add the version where versions are listed; an empty list is the default, with ours."""
-        protocols = edit.bridge.protocols
+        protocols = edit.bridge["protocols"]
         if protocols and OPENFLOW not in protocols:
-            edit.bridge.addvalue("protocols", OPENFLOW)
+            edit.refer("Bridge", edit.bridge, "protocols", OPENFLOW)
 
 
 @dataclass(frozen=True)
@@ -243,28 +269,22 @@ class EnsureControllers(Command):
 
     targets: tuple[str, ...]
 
+    _SETTINGS: ClassVar = {"connection_mode": "out-of-band", "max_backoff": MAX_BACKOFF_MS}
+
     def apply(self, edit: Edit) -> None:
         """Remove ours that are not wanted, correct or adopt those that exist, add the rest."""
         missing = set(self.targets)
-        for row in edit.bridge.controller:
-            if row.target in self.targets:
-                missing.discard(row.target)
-                self._correct(row)
-            elif MARK in row.external_ids:
-                edit.bridge.delvalue("controller", row)
+        for row in edit.rows("Controller", edit.bridge["controller"]):
+            if row["target"] in self.targets:
+                missing.discard(row["target"])
+                edit.set("Controller", row, **self._SETTINGS)
+                edit.set_key("Controller", row, "external_ids", MARK, "controller")
+            elif MARK in row["external_ids"]:
+                edit.drop("Bridge", edit.bridge, "controller", row["_uuid"])
         for target in sorted(missing):
-            row = edit.insert("Controller")
-            row.target = target
-            row.connection_mode = "out-of-band"
-            row.max_backoff = MAX_BACKOFF_MS
-            row.external_ids = {MARK: "controller"}
-            edit.bridge.addvalue("controller", row)
-
-    @staticmethod
-    def _correct(row: Any) -> None:
-        _assign(row, "connection_mode", ["out-of-band"])
-        _assign(row, "max_backoff", [MAX_BACKOFF_MS])
-        _assign_key(row, "external_ids", MARK, "controller")
+            marked = {"target": target, "external_ids": {MARK: "controller"}}
+            row = edit.insert("Controller", {**marked, **self._SETTINGS})
+            edit.refer("Bridge", edit.bridge, "controller", row)
 
 
 @dataclass(frozen=True)
@@ -279,17 +299,15 @@ class EnsureManager(Command):
 
     def apply(self, edit: Edit) -> None:
         """Remove ours of another target; add the manager unless it is there, whoever added it."""
-        root = edit.root()
-        mark = edit.bridge.name
-        for row in root.manager_options:
-            if row.target != self.target and row.external_ids.get(MARK) == mark:
-                root.delvalue("manager_options", row)
-        if any(row.target == self.target for row in root.manager_options):
+        root, mark = edit.root(), edit.bridge["name"]
+        managers = edit.rows("Manager", root["manager_options"])
+        for row in managers:
+            if row["target"] != self.target and row["external_ids"].get(MARK) == mark:
+                edit.drop("Open_vSwitch", root, "manager_options", row["_uuid"])
+        if any(row["target"] == self.target for row in managers):
             return
-        row = edit.insert("Manager")
-        row.target = self.target
-        row.external_ids = {MARK: mark}
-        root.addvalue("manager_options", row)
+        row = edit.insert("Manager", {"target": self.target, "external_ids": {MARK: mark}})
+        edit.refer("Open_vSwitch", root, "manager_options", row)
 
 
 @dataclass(frozen=True)
@@ -312,11 +330,8 @@ class EnsureTLS(Command):
             "ca_cert": self.ca_cert,
             "bootstrap_ca_cert": False,
         }
-        if not root.ssl:
-            row = edit.insert("SSL")
-            for column, value in wanted.items():
-                setattr(row, column, value)
-            root.ssl = [row]
-            return
-        for column, value in wanted.items():
-            _assign(root.ssl[0], column, value)
+        present = edit.rows("SSL", () if root["ssl"] is None else (root["ssl"],))
+        for row in present:
+            edit.set("SSL", row, **wanted)
+        if not present:
+            edit.refer("Open_vSwitch", root, "ssl", edit.insert("SSL", wanted))

@@ -12,6 +12,8 @@ import errno
 import json
 import re
 import time
+from collections import deque
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -37,12 +39,13 @@ _CHUNK = 0x10000
 _TURN = 0x20000
 """Bytes read at a time, and before other threads have their turn."""
 
-# Strings in a row that are here in full and have no escapes are passed over at once.
-_OUTSIDE = re.compile(rb'(?:"[^"\\]*"[^"{}\[\]]*){1,64}|["{}\[\]]')
-_INSIDE = re.compile(rb'["\\]')
+# What is escaped ends no string; as many bytes take its place.
+_ESCAPED = re.compile(rb"\\.", re.DOTALL)
 
 _NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 _STEPS = {ord("{"): 1, ord("["): 1, ord("}"): -1, ord("]"): -1}
+_BRACKET = re.compile(rb"[{}\[\]]")
+_SPACE = b" \t\r\n"
 
 
 def _integer(text: str) -> int:
@@ -69,11 +72,13 @@ class Messages:
 
     def __init__(self) -> None:
         self._data = bytearray()
+        # Up to where it was looked through, and how deep that ends
         self._seen = 0
         self._depth = 0
         self._in_string = False
-        # Whether something has come since it was passed over
-        self._is_new = False
+        # Where messages end before that, and how much was taken away, both from the first byte on
+        self._ends: deque[int] = deque()
+        self._taken = 0
         self._since = 0.0
 
     def add(self, data: bytes, now: float) -> None:
@@ -83,81 +88,71 @@ class Messages:
         elif now - self._since > MESSAGE_SECONDS:
             raise ValueError(f"a message that does not end in {MESSAGE_SECONDS:g} s")
         self._data += data
-        self._is_new = True
 
     def next(self, now: float) -> Any | None:
         """Return the next message, None when it has not come in full; raises ValueError."""
-        end = self._find_end()
+        if not self._ends and self._seen < len(self._data):
+            self._look_through()
+        end = self._ends.popleft() - self._taken if self._ends else 0
         if end > MAX_MESSAGE or not end and len(self._data) > MAX_MESSAGE:
             raise ValueError(f"a message of more than {MAX_MESSAGE} bytes")
         if not end:
             return None
         text = bytes(self._data[:end])
         del self._data[:end]
-        self._seen, self._since = 0, now
+        self._taken += end
+        self._seen, self._since = self._seen - end, now
+        if not text.lstrip(_SPACE).startswith(b"{"):
+            raise ValueError("text that is no JSON object")
         return parse(text)
 
-    def _find_end(self) -> int:
-        """Return where the first message ends, 0 when its end has not come."""
-        data = self._data
+    def _look_through(self) -> None:
+        """Find where messages end in what is new; raises ValueError where none can."""
         if not self._depth:
             self._check_begin()
-            self._seen = 0
-        is_new, self._is_new = self._is_new, False
-        if is_new and self._pass_over():
-            return 0 if self._depth else len(data)
-        pos = self._seen
-        while True:
-            found = (_INSIDE if self._in_string else _OUTSIDE).search(data, pos)
-            if found is None:
-                self._seen = len(data)
-                return 0
-            pos, mark = found.end(), found[0]
-            if len(mark) > 1:
-                continue
-            if mark == b"\\" and pos == len(data):
-                self._seen = pos - 1
-                return 0
-            if mark == b"\\":
-                pos += 1
-            elif mark == b'"':
-                self._in_string = not self._in_string
-            elif self._nest(1 if mark in b"{[" else -1) == 0:
-                return pos
-
-    def _pass_over(self) -> bool:
-        """Take all that is new at once if a message ends with it or goes on; False if unsure."""
         new = bytes(self._data[self._seen :])
         if b"\\" in new:
-            return False
-        strings = new.split(b'"')
-        ends_in_string = self._in_string != (len(strings) % 2 == 0)
-        brackets = b"".join(strings[self._in_string :: 2]).translate(None, _NO_BRACKETS)
+            new = _ESCAPED.sub(b"__", new)
+            # What the last one escapes has not come.
+            new = new[:-1] if new.endswith(b"\\") else new
+        pieces = new.split(b'"')
+        brackets = b"".join(pieces[self._in_string :: 2]).translate(None, _NO_BRACKETS)
         depths = list(accumulate(map(_STEPS.__getitem__, brackets), initial=self._depth))
-        ends = 0 in depths[1:]
-        if not brackets or max(depths) > MAX_DEPTH:
-            return False
-        if ends and (not new.endswith(b"}") or ends_in_string or 0 in depths[1:-1]):
-            return False
-        self._depth, self._in_string = depths[-1], ends_in_string
-        self._seen = len(self._data)
-        return True
+        if max(depths) > MAX_DEPTH:
+            raise ValueError(f"a message that is nested deeper than {MAX_DEPTH}")
+        if 0 in depths[1:]:
+            self._find_ends(new, pieces, depths)
+            return
+        self._depth = depths[-1]
+        self._in_string ^= len(pieces) % 2 == 0
+        self._seen += len(new)
+
+    def _find_ends(self, new: bytes, pieces: Sequence[bytes], depths: Sequence[int]) -> None:
+        """Note each place where the depth is 0; what follows the last is looked through later."""
+        position, number = self._taken + self._seen, 0
+        if depths.index(0, 1) == len(depths) - 1 and new.endswith(b"}"):
+            self._ends.append(position + len(new))
+        else:
+            for index, piece in enumerate(pieces):
+                for bracket in _BRACKET.finditer(piece) if index % 2 == self._in_string else ():
+                    number += 1
+                    if depths[number] == 0:
+                        self._ends.append(position + bracket.end())
+                position += len(piece) + 1
+        self._seen, self._depth, self._in_string = self._ends[-1] - self._taken, 0, False
 
     def _check_begin(self) -> None:
         """Take away space before a message; raises ValueError where none begins."""
-        del self._data[: len(self._data) - len(self._data.lstrip(b" \t\r\n"))]
+        space = len(self._data) - len(self._data.lstrip(_SPACE))
+        del self._data[:space]
+        self._taken += space
+        self._seen = 0
         if self._data and self._data[0] != ord("{"):
             raise ValueError("text that is no JSON object")
 
-    def _nest(self, step: int) -> int:
-        self._depth += step
-        if self._depth > MAX_DEPTH:
-            raise ValueError(f"a message that is nested deeper than {MAX_DEPTH}")
-        return self._depth
-
 
 class BoundedConnection(ovs.jsonrpc.Connection):  # type: ignore[misc]
-    """The JSON-RPC connection of an idl; ``recv`` raises OVSDBError for what breaks the limits."""
+    """The JSON-RPC connection of a session; raises OVSDBError for what breaks the limits."""
 
     def __init__(self, stream: Any) -> None:
         super().__init__(stream)
@@ -166,7 +161,7 @@ class BoundedConnection(ovs.jsonrpc.Connection):  # type: ignore[misc]
         self._dry = False
 
     def run(self) -> None:
-        """Send what waits; the idl calls this once, and then ``recv``."""
+        """Send what waits; a session calls this once, and then ``recv``."""
         self._left = _TURN
         super().run()
 

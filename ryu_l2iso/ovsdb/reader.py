@@ -1,14 +1,18 @@
-"""From the replica of a database to values, reading again only what changed."""
+"""From the rows of a database to what they say of a bridge, reading again only what changed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any
-from uuid import UUID
-
 from ryu_l2iso import turns
-from ryu_l2iso.ovsdb.rows import MARK, BridgeRow, ControllerRow, InterfaceRow, str_to_dpid
+from ryu_l2iso.ovsdb.rows import (
+    MARK,
+    UUID,
+    BridgeRow,
+    ControllerRow,
+    InterfaceRow,
+    Row,
+    Tables,
+    str_to_dpid,
+)
 from ryu_l2iso.state.values import MAX_PORT_NO
 
 PORTS_IN_A_TURN = 100
@@ -17,74 +21,51 @@ Interfaces = dict[str, InterfaceRow]
 """Interface name → row."""
 
 
-# A row's attributes are its columns, but each look at one has the idl convert it there and back:
-# milliseconds for the ports of a large bridge, and there are as many looks as ports.  The functions
-# that follow read what is in the replica as it is.
-
-
-def column(row: Any, name: str) -> list[Any]:
-    """Return the values in a column of a row as it is in the replica; UUIDs for references."""
-    return [atom.value for atom in row._data[name].values]
-
-
-def _first(row: Any, name: str) -> Any:
-    return next(iter(column(row, name)), None)
-
-
-def _map(row: Any, name: str) -> Mapping[str, str]:
-    pairs = row._data[name].values.items()
-    return MappingProxyType({key.value: value.value for key, value in pairs}) if pairs else _EMPTY
-
-
-_EMPTY: Mapping[str, str] = MappingProxyType({})
-
-
-def _interface_row(port: Any, interface: Any) -> InterfaceRow:
-    ofport = _first(interface, "ofport")
+def _interface_row(port: Row, interface: Row) -> InterfaceRow:
+    ofport = interface["ofport"]
     return InterfaceRow(
-        name=_first(interface, "name"),
+        name=interface["name"],
         ofport=ofport if ofport is not None and 0 <= ofport <= MAX_PORT_NO else None,
-        type=_first(interface, "type"),
-        options=_map(interface, "options"),
-        external_ids=_map(interface, "external_ids"),
-        tag=_first(port, "tag"),
-        vlan_mode=_first(port, "vlan_mode"),
-        trunks=tuple(sorted(column(port, "trunks"))),
-        port_external_ids=_map(port, "external_ids"),
-        error=_first(interface, "error") or "",
+        type=interface["type"],
+        options=interface["options"],
+        external_ids=interface["external_ids"],
+        tag=port["tag"],
+        vlan_mode=port["vlan_mode"],
+        trunks=tuple(sorted(port["trunks"])),
+        port_external_ids=port["external_ids"],
+        error=interface["error"] or "",
     )
 
 
-def _bridge_row(bridge: Any, tables: Mapping[str, Any]) -> BridgeRow:
-    rows = tables["Controller"].rows
+def _bridge_row(bridge: Row, tables: Tables) -> BridgeRow:
+    rows = tables["Controller"]
     controllers = (
         ControllerRow(
-            _first(rows[uuid], "target"),
-            MARK in _map(rows[uuid], "external_ids"),
-            _first(rows[uuid], "connection_mode"),
-            _first(rows[uuid], "max_backoff"),
+            rows[uuid]["target"],
+            MARK in rows[uuid]["external_ids"],
+            rows[uuid]["connection_mode"],
+            rows[uuid]["max_backoff"],
         )
-        for uuid in column(bridge, "controller")
+        for uuid in bridge["controller"]
         if uuid in rows
     )
     return BridgeRow(
-        name=_first(bridge, "name"),
+        name=bridge["name"],
         dpid=_dpid(bridge),
-        fail_mode=_first(bridge, "fail_mode"),
-        protocols=tuple(sorted(column(bridge, "protocols"))),
-        in_band_disabled=_map(bridge, "other_config").get("disable-in-band") == "true",
+        fail_mode=bridge["fail_mode"],
+        protocols=tuple(sorted(bridge["protocols"])),
+        in_band_disabled=bridge["other_config"].get("disable-in-band") == "true",
         controllers=tuple(sorted(controllers, key=lambda c: c.target)),
     )
 
 
-def _dpid(bridge: Any) -> int | None:
-    return str_to_dpid(_first(bridge, "datapath_id") or "")
+def _dpid(bridge: Row) -> int | None:
+    return str_to_dpid(bridge["datapath_id"] or "")
 
 
-def bridge_dpids(tables: Mapping[str, Any]) -> frozenset[int | None]:
+def bridge_dpids(tables: Tables) -> frozenset[int | None]:
     """Return the dpids of all bridges; None is among them while one has not been written."""
-    rows = tables["Bridge"].rows.values()
-    return frozenset(map(_dpid, rows))
+    return frozenset(map(_dpid, tables["Bridge"].values()))
 
 
 class BridgeReader:
@@ -113,15 +94,15 @@ class BridgeReader:
         elif table == "Interface" and uuid in self._port_of:
             self._ports.pop(self._port_of.pop(uuid), None)
 
-    def find(self, tables: Mapping[str, Any]) -> Any | None:
+    def find(self, tables: Tables) -> Row | None:
         """Return the bridge's row in the replica; None when it is not there.
 
         The datapath_id of every bridge is empty after a restart of ovsdb-server, until
         ovs-vswitchd has written it again.  The bridge that had the dpid before counts until then.
         """
         without_dpid = None
-        for row in tables["Bridge"].rows.values():
-            name, dpid = _first(row, "name"), _dpid(row)
+        for row in tables["Bridge"].values():
+            name, dpid = row["name"], _dpid(row)
             if self._bridge in (name, dpid):
                 self._name = name
                 return row
@@ -129,13 +110,13 @@ class BridgeReader:
                 without_dpid = row
         return without_dpid
 
-    def read(self, tables: Mapping[str, Any]) -> tuple[BridgeRow | None, Interfaces]:
+    def read(self, tables: Tables) -> tuple[BridgeRow | None, Interfaces]:
         """Return the bridge, None when it is not there, and its interfaces."""
         bridge = self.find(tables)
         if bridge is None:
             return None, {}
         ports, unread = {}, 0
-        for uuid in column(bridge, "ports"):
+        for uuid in bridge["ports"]:
             known = self._ports.get(uuid)
             if known is None:
                 unread += 1
@@ -146,11 +127,11 @@ class BridgeReader:
         self._ports = ports
         return _bridge_row(bridge, tables), {r.name: r for rows in ports.values() for r in rows}
 
-    def _rows_of(self, uuid: UUID, tables: Mapping[str, Any]) -> tuple[InterfaceRow, ...]:
-        port, interfaces = tables["Port"].rows.get(uuid), tables["Interface"].rows
+    def _rows_of(self, uuid: UUID, tables: Tables) -> tuple[InterfaceRow, ...]:
+        port, interfaces = tables["Port"].get(uuid), tables["Interface"]
         if port is None:
             return ()
-        own = [one for one in column(port, "interfaces") if one in interfaces]
+        own = [one for one in port["interfaces"] if one in interfaces]
         self._port_of.update(dict.fromkeys(own, uuid))
         return tuple(_interface_row(port, interfaces[one]) for one in own)
 

@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from ryu_l2iso.exceptions import InvalidValue
 from ryu_l2iso.state.values import parse_dpid
+
+UUID = str
+"""A row's UUID, as RFC 7047 writes it."""
+
+Row = Mapping[str, Any]
+"""Column → value (`ryu_l2iso.ovsdb.columns`); the row's UUID is in ``_uuid``."""
+
+Tables = dict[str, dict[UUID, Row]]
+"""Table → UUID → row."""
 
 MARK = "ryu_l2iso"
 """Key in ``external_ids`` of everything that we created; what lacks it is never changed."""

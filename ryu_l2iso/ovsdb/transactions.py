@@ -9,13 +9,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import eventlet.event
-from ovs.db.idl import Transaction
 
 from ryu_l2iso.exceptions import OVSDBError
-from ryu_l2iso.ovsdb.commands import Command, Edit
+from ryu_l2iso.ovsdb.commands import Command, Edit, root_of
 from ryu_l2iso.ovsdb.replica import Replica
+from ryu_l2iso.ovsdb.rows import Row
 
 LOG = logging.getLogger(__name__)
+
+MAX_TEXT = 300
+"""Characters of a server's words that are passed on."""
 
 
 class Request:
@@ -57,7 +60,8 @@ class Transactions:
 
     def __init__(self) -> None:
         self._waiting: deque[Request] = deque()
-        self._sent: tuple[Request, Any, int] | None = None
+        # What waits for its answer, and the number of the connection that it was sent by
+        self._sent: tuple[Request, int | None] | None = None
         self._applying: list[tuple[Request, int]] = []
 
     def add(self, request: Request) -> None:
@@ -81,12 +85,12 @@ class Transactions:
             self._waiting.appendleft(self._sent[0])
             self._sent = None
 
-    def step(self, idl: Replica, bridge: Any, missing: str) -> None:
-        """Do all that can be done now, after ``idl.run()``.
+    def step(self, replica: Replica, bridge: Row | None, missing: str) -> None:
+        """Do all that can be done now, after ``replica.run()``.
 
         ``bridge`` is its row; when that is None every request fails with the text ``missing``.
         """
-        self._look_at_sent(idl)
+        self._look_at_sent(replica)
         while self._sent is None and self._waiting:
             request = self._waiting.popleft()
             if request.over:
@@ -94,65 +98,89 @@ class Transactions:
             if bridge is None:
                 request.finish(missing)
             else:
-                self._commit(request, idl, bridge)
-                self._look_at_sent(idl)
-        self._look_at_applying(idl)
+                self._send(request, replica, bridge)
+        self._look_at_applying(replica)
 
-    def _commit(self, request: Request, idl: Replica, bridge: Any) -> None:
-        transaction = Transaction(idl)
-        edit = Edit(transaction, idl, bridge)
+    def _send(self, request: Request, replica: Replica, bridge: Row) -> None:
+        edit = Edit(replica, bridge)
         try:
             for command in request.commands:
                 command.apply(edit)
-            if request.vswitchd:
-                edit.root().increment("next_cfg")
+            if edit.operations and request.vswitchd:
+                edit.count_up()
         except Exception as error:
-            transaction.abort()
             request.finish(str(error))
             if not isinstance(error, OVSDBError):
                 LOG.exception("%s cannot be applied", request.commands)
             return
-        self._sent = (request, transaction, idl.change_seqno)
-        transaction.commit()
+        if edit.operations:
+            self._sent = request, replica.connection
+            replica.transact(edit.operations)
+        else:
+            self._committed(request, root_of(replica)["next_cfg"])
 
-    def _look_at_sent(self, idl: Replica) -> None:
+    def _look_at_sent(self, replica: Replica) -> None:
         if self._sent is None:
             return
-        request, transaction, seqno = self._sent
-        status = transaction.commit()
-        if status in (Transaction.SUCCESS, Transaction.UNCHANGED):
+        request, connection = self._sent
+        if connection != replica.connection:
+            self.reconnected()
+        elif replica.answer is not None:
             self._sent = None
-            self._committed(request, transaction, status, idl)
-        elif status == Transaction.TRY_AGAIN:
-            if idl.change_seqno != seqno or request.over:
-                self.reconnected()
-        elif status == Transaction.ERROR:
-            self._sent = None
-            request.finish(f"the OVSDB server refused: {transaction.get_error()}")
+            self._answered(request, replica.answer)
         elif request.over:
             self._sent = None
-            idl.give_up(transaction)
 
-    def _committed(self, request: Request, transaction: Any, status: str, idl: Replica) -> None:
+    def _answered(self, request: Request, message: Any) -> None:
+        try:
+            results = _results(message)
+            self._committed(request, _next_cfg(results) if request.vswitchd else 0)
+        except OVSDBError as error:
+            request.finish(str(error))
+
+    def _committed(self, request: Request, next_cfg: int) -> None:
         if not request.vswitchd:
             request.finish()
             return
         request.stage = "ovs-vswitchd did not apply the change"
-        if status == Transaction.SUCCESS:
-            wanted = transaction.get_increment_new_value()
-        else:
-            wanted = _root(idl).next_cfg
-        self._applying.append((request, wanted))
+        self._applying.append((request, next_cfg))
 
-    def _look_at_applying(self, idl: Replica) -> None:
+    def _look_at_applying(self, replica: Replica) -> None:
         if not self._applying:
             return
-        current = _root(idl).cur_cfg
+        current = root_of(replica)["cur_cfg"]
         for request, wanted in self._applying:
             if current >= wanted:
                 request.finish()
         self._applying = [(r, w) for r, w in self._applying if not r.over]
 
 
-def _root(idl: Replica) -> Any:
-    return next(iter(idl.tables["Open_vSwitch"].rows.values()))
+def _results(message: Any) -> list[Any]:
+    """Return the results of a transaction's operations (RFC 7047, 4.1.3); raises OVSDBError.
+
+    An operation that fails has an object with ``error``; what is wrong only at the end of all has
+    one behind the results.
+    """
+    results = message.result
+    if type(results) is not list:
+        raise _refused(message.error if results is None else results)
+    for result in results:
+        if type(result) is dict and result.get("error") is not None:
+            raise _refused(result["error"], result.get("details"))
+    return results
+
+
+def _refused(*why: Any) -> OVSDBError:
+    text = ": ".join(str(each) for each in why if each is not None)
+    return OVSDBError(f"the OVSDB server refused: {' '.join(text.split())[:MAX_TEXT]}")
+
+
+def _next_cfg(results: list[Any]) -> int:
+    """Return what `Edit.count_up` has made of ``next_cfg``; raises OVSDBError."""
+    try:
+        number = results[-1]["rows"][0]["next_cfg"]
+    except (LookupError, TypeError):
+        number = None
+    if type(number) is not int:
+        raise OVSDBError("the OVSDB server has not told what next_cfg became")
+    return number

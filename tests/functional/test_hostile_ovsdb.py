@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from ovs.db.idl import Transaction
 
 from ryu_l2iso.exceptions import OVSDBError
 from ryu_l2iso.framework import hub
 from ryu_l2iso.ovsdb import Connection, EnsureTunnelPort, replica
 from ryu_l2iso.ovsdb.messages import MAX_MESSAGE
+from ryu_l2iso.ovsdb.transactions import Request
 from tests.functional.fake_ovsdb import (
     DPID,
     Client,
@@ -238,5 +238,5 @@ def test_who_answers_no_transaction_has_none_kept(connections: list[Connection[i
                 tunnel = EnsureTunnelPort(f"gre{number}", "gre", "192.0.2.1", "192.0.2.2", 2)
                 connections[0].transact([tunnel], timeout=0.05)
     gc.collect()
-    kept = [found for found in gc.get_objects() if isinstance(found, Transaction)]
+    kept = [found for found in gc.get_objects() if isinstance(found, Request)]
     assert len(kept) <= 1

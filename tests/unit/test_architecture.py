@@ -212,7 +212,7 @@ def test_every_measurement_keeps_the_rule(rule: Rule) -> None:
         (framework_named, "from os_ken.lib import hub"),
         (framework_named, "import ryu"),
         (framework_named, "load('ryu.base.app_manager')"),
-        (ovs_imported, "import ovs.db.idl"),
+        (ovs_imported, "import ovs.jsonrpc"),
         (judges_imported, "from bench.cloud import Cloud"),
         (judges_imported, "import tests.functional.ovs"),
         (options_registered, "CONF.register_opts([])"),

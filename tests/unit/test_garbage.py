@@ -67,14 +67,17 @@ def test_nothing_is_looked_for_where_all_stays() -> None:
     assert gc.get_freeze_count() > len(stays)
 
 
-def test_a_replica_that_is_closed_keeps_no_rows() -> None:
+def test_a_replica_that_is_closed_keeps_no_rows_and_is_no_garbage() -> None:
     replica = Replica("unix:/nowhere", BridgeReader("br-int"), 8.0)
     update = {"Bridge": {"e4f2a9f4-73b5-4d8c-9b4f-6d3b5a0a1c11": {"insert": {"name": "br-int"}}}}
-    replica._Idl__do_parse_update(update, "update2", replica.tables)
-    [row] = [weakref.ref(row) for row in replica.tables["Bridge"].rows.values()]
+    replica._update([update])
+    assert replica.tables["Bridge"]
     gc.disable()
     try:
         replica.close()
-        assert row() is None
+        assert not any(replica.tables.values())
+        kept = weakref.ref(replica)
+        del replica
+        assert kept() is None
     finally:
         gc.enable()

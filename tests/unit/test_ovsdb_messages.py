@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -77,6 +78,41 @@ def test_what_follows_a_message_is_the_next() -> None:
     assert messages.next(0.0) == {}
     with pytest.raises(ValueError, match="no JSON object"):
         messages.next(0.0)
+
+
+def test_several_messages_that_come_at_once_are_cut() -> None:
+    values = [{"a": "}{"}, {"b": ['\\"', "\\"]}, {}, {"c": {"d": []}}]
+    messages = Messages()
+    messages.add(b" ".join(json.dumps(value).encode() for value in values) + b'{"e', 0.0)
+    assert all_of(messages) == values
+    messages.add(b'": 1}', 0.0)
+    assert all_of(messages) == [{"e": 1}]
+
+
+def test_what_a_backslash_escapes_may_come_later() -> None:
+    messages = Messages()
+    messages.add(b'{"a":"}\\', 0.0)
+    assert all_of(messages) == []
+    messages.add(b'"}"}', 0.0)
+    assert all_of(messages) == [{"a": '}"}'}]
+
+
+@pytest.mark.parametrize("data", [b"{}[]", b"{}]{}", b'{}"{}"', b"{}x{}"])
+def test_what_is_no_object_between_messages_is_refused(data: bytes) -> None:
+    messages = Messages()
+    messages.add(data, 0.0)
+    assert messages.next(0.0) == {}
+    with pytest.raises(ValueError, match="no JSON object"):
+        messages.next(0.0)
+
+
+def test_many_small_messages_take_little_time() -> None:
+    """Each is looked through a few times at most, whatever comes behind it."""
+    messages, count = Messages(), 100_000
+    messages.add(b"{}" * count, 0.0)
+    began = time.process_time()
+    assert len(all_of(messages)) == count
+    assert time.process_time() - began < 3.0
 
 
 def test_a_message_has_a_deadline() -> None:

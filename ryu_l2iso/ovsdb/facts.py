@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
 
 from ryu_l2iso.exceptions import InvalidValue
 from ryu_l2iso.ovsdb.rows import InterfaceRow
@@ -25,17 +24,21 @@ def interface_fact(row: InterfaceRow) -> tuple[InterfaceFact, str]:
     tag = row.access_tag
     # What is no integer would be compared with each of a range.
     tag = tag if tag is not None and tag in VLAN_IDS else None
-    fact = InterfaceFact(row.name, row.ofport, tag=tag)
+    iface_id = mac = tunnel_remote = None
+    fault = ""
     try:
         if row.remote_dpid is not None:
-            return replace(fact, tunnel_remote=parse_tunnel_addr(row.options.get("remote_ip"))), ""
-        iface_id, mac = row.external_ids.get(IFACE_ID), row.external_ids.get(ATTACHED_MAC)
-        if iface_id is not None:
-            fact = replace(fact, iface_id=parse_id(IFACE_ID, iface_id))
-            fact = replace(fact, mac=None if mac is None else parse_mac(mac))
+            tunnel_remote = parse_tunnel_addr(row.options.get("remote_ip"))
+        elif IFACE_ID in row.external_ids:
+            iface_id = parse_id(IFACE_ID, row.external_ids[IFACE_ID])
+            attached = row.external_ids.get(ATTACHED_MAC)
+            mac = None if attached is None else parse_mac(attached)
     except InvalidValue as error:
-        return fact, str(error)
-    return fact, ""
+        fault = str(error)
+    fact = InterfaceFact(
+        row.name, row.ofport, iface_id=iface_id, mac=mac, tunnel_remote=tunnel_remote, tag=tag
+    )
+    return fact, fault
 
 
 class InterfaceFacts:

@@ -44,6 +44,8 @@ _ESCAPED = re.compile(rb"\\.", re.DOTALL)
 
 _NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 _STEPS = {ord("{"): 1, ord("["): 1, ord("}"): -1, ord("]"): -1}
+# Where one object may end and another begin, if it is not in a string.
+_BETWEEN = re.compile(rb"(?<=\})(?=[ \t\r\n]*\{)")
 _BRACKET = re.compile(rb"[{}\[\]]")
 _SPACE = b" \t\r\n"
 
@@ -58,9 +60,12 @@ def _constant(text: str) -> Any:
     raise ValueError(f"{text}, which JSON does not have")
 
 
+_DECODER = json.JSONDecoder(parse_int=_integer, parse_constant=_constant)
+
+
 def parse(text: bytes) -> Any:
     """Return the value that JSON text stands for; raises ValueError."""
-    value = json.loads(text, parse_int=_integer, parse_constant=_constant)
+    value = _DECODER.decode(text.decode("utf-8"))
     if b"\\u" in text:
         # Half a surrogate pair is no character, and could be written nowhere.
         json.dumps(value, ensure_ascii=False).encode("utf-8")
@@ -115,30 +120,30 @@ class Messages:
             new = _ESCAPED.sub(b"__", new)
             # What the last one escapes has not come.
             new = new[:-1] if new.endswith(b"\\") else new
-        pieces = new.split(b'"')
-        brackets = b"".join(pieces[self._in_string :: 2]).translate(None, _NO_BRACKETS)
-        depths = list(accumulate(map(_STEPS.__getitem__, brackets), initial=self._depth))
-        if max(depths) > MAX_DEPTH:
-            raise ValueError(f"a message that is nested deeper than {MAX_DEPTH}")
-        if 0 in depths[1:]:
-            self._find_ends(new, pieces, depths)
-            return
-        self._depth = depths[-1]
-        self._in_string ^= len(pieces) % 2 == 0
-        self._seen += len(new)
+        for part in _BETWEEN.split(new):
+            pieces = part.split(b'"')
+            brackets = b"".join(pieces[self._in_string :: 2]).translate(None, _NO_BRACKETS)
+            depths = list(accumulate(map(_STEPS.__getitem__, brackets), initial=self._depth))
+            if max(depths) > MAX_DEPTH:
+                raise ValueError(f"a message that is nested deeper than {MAX_DEPTH}")
+            in_string = self._in_string ^ (len(pieces) % 2 == 0)
+            if 0 in depths[1:]:
+                if 0 in depths[1:-1] or in_string or not part.endswith(b"}"):
+                    self._find_ends(pieces, depths)
+                    return
+                self._ends.append(self._taken + self._seen + len(part))
+            self._depth, self._in_string = depths[-1], in_string
+            self._seen += len(part)
 
-    def _find_ends(self, new: bytes, pieces: Sequence[bytes], depths: Sequence[int]) -> None:
-        """Note each place where the depth is 0; what follows the last is looked through later."""
+    def _find_ends(self, pieces: Sequence[bytes], depths: Sequence[int]) -> None:
+        """Note each place where the depth is 0; what follows, no object, is looked at next time."""
         position, number = self._taken + self._seen, 0
-        if depths.index(0, 1) == len(depths) - 1 and new.endswith(b"}"):
-            self._ends.append(position + len(new))
-        else:
-            for index, piece in enumerate(pieces):
-                for bracket in _BRACKET.finditer(piece) if index % 2 == self._in_string else ():
-                    number += 1
-                    if depths[number] == 0:
-                        self._ends.append(position + bracket.end())
-                position += len(piece) + 1
+        for index, piece in enumerate(pieces):
+            for bracket in _BRACKET.finditer(piece) if index % 2 == self._in_string else ():
+                number += 1
+                if depths[number] == 0:
+                    self._ends.append(position + bracket.end())
+            position += len(piece) + 1
         self._seen, self._depth, self._in_string = self._ends[-1] - self._taken, 0, False
 
     def _check_begin(self) -> None:

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -137,18 +137,29 @@ class Rows:
 
 
 class Watchers:
-    """Notes when flows come to switches, and rows to their databases, as they are written."""
+    """Notes when flows come to switches, and rows to their databases, as they are written.
 
-    def __init__(self, nodes: Nodes, stack: contextlib.ExitStack) -> None:
+    With ``bare`` there is nobody else who sends flows: they are sent from here.
+    """
+
+    def __init__(self, nodes: Nodes, stack: contextlib.ExitStack, bare: bool = False) -> None:
         self._flows: dict[int, Management] = {}
+        # A monitor does not tell what came by its own connection.
+        self._senders: dict[int, Management] = {}
         self._rows: dict[int, Rows] = {}
         for dpid, ovs in nodes.ovs.items():
             self._flows[dpid] = stack.enter_context(Management(ovs.rundir, BRIDGE))
             self._flows[dpid].monitor()
+            if bare:
+                self._senders[dpid] = stack.enter_context(Management(ovs.rundir, BRIDGE))
             self._rows[dpid] = stack.enter_context(Rows(ovs.db_sock))
 
     def wait_for(
-        self, vm: VM, switches: Iterable[int], content: bytes, deadline: float
+        self,
+        vm: VM,
+        switches: Sequence[int],
+        content: bytes,
+        deadline: float,
     ) -> tuple[float, float]:
         """Return when a VM's row was whole, and when the last switch had a flow with ``content``.
 
@@ -166,6 +177,8 @@ class Watchers:
                     if watched.is_whole(vm.name):
                         row_at = time.monotonic()
                         left.discard(watched)
+                        for switch in switches if self._senders else ():
+                            self._senders[switch].add_flow(content)
                 elif any(content in update for update in watched.updates()):
                     flow_at = time.monotonic()
                     left.discard(watched)

@@ -12,6 +12,11 @@ from bench.simulator import messages
 _MULTIPART = Struct("!HH4x")
 _AGGREGATE = Struct("!B3xII4xQQHH4x")
 _MONITOR = Struct("!IIIHBBHH4x")
+_FLOW_MOD = Struct("!QQBBHHHIIIHH")
+_MATCH = Struct("!HHHBB6s")
+_BUNDLE = Struct("!IHH")
+_COOKIE, _TABLE = 0xBE, 200
+"""Of flows that are no controller's, where no packet comes."""
 _COUNT = Struct("!16xI")
 _FLOW_MONITOR = 16
 _ANY = 0xFFFFFFFF
@@ -57,6 +62,20 @@ class Management:
                 return
             if reply[1] == messages.ERROR:
                 raise RuntimeError(f"the switch does not monitor flows: {reply.hex()}")
+
+    def add_flow(self, mac: bytes) -> None:
+        """Add a flow that drops what is for a MAC, by a bundle as the controller sends one."""
+        match = _MATCH.pack(1, _MATCH.size, 0x8000, 3 << 1, 6, mac) + bytes(2)
+        flow = _FLOW_MOD.pack(_COOKIE, 0, _TABLE, 0, 0, 0, 0, *[_ANY] * 3, 0, 0) + match
+        parts = [
+            (messages.BUNDLE_CONTROL, _BUNDLE.pack(1, messages.OPEN_REQUEST, 3)),
+            (
+                messages.BUNDLE_ADD,
+                _BUNDLE.pack(1, 0, 3) + messages.message(messages.FLOW_MOD, 1, flow),
+            ),
+            (messages.BUNDLE_CONTROL, _BUNDLE.pack(1, messages.COMMIT_REQUEST, 3)),
+        ]
+        self._socket.sendall(b"".join(messages.message(kind, 1, body) for kind, body in parts))
 
     def updates(self) -> list[bytes]:
         """Return the messages that have come in full; none where there was but an echo request."""

@@ -53,6 +53,7 @@ _FEATURES = Struct("!8xQ16x")
 _PORT_SIZE = 40
 _PORT_STATUS_SIZE = 16
 _PACKET_IN_SIZE = 24
+_SHORTEST_PACKET_IN = _PACKET_IN_SIZE + 8 + 2
 _COOKIE = Struct("!16xQ")
 
 
@@ -67,15 +68,14 @@ class Header(NamedTuple):
 
 def read_header(buf: bytes | bytearray, pos: int) -> Header:
     """Return a header; raises WireError unless a switch may send such a message."""
-    header = Header(*_HEADER.unpack_from(buf, pos))
-    if header.kind not in KNOWN:
-        raise WireError(f"a message of type {header.kind}, which no switch sends")
-    longest = _LONGEST.get(header.kind, MAX_LENGTH)
-    if not HEADER_SIZE <= header.length <= longest:
-        raise WireError(f"a message of type {header.kind} that says it has {header.length} bytes")
-    if header.version != VERSION and header.kind not in (HELLO, ERROR):
-        raise WireError(f"a message of version {header.version} after version {VERSION} was agreed")
-    return header
+    version, kind, length, xid = _HEADER.unpack_from(buf, pos)
+    if kind not in KNOWN:
+        raise WireError(f"a message of type {kind}, which no switch sends")
+    if not HEADER_SIZE <= length <= _LONGEST.get(kind, MAX_LENGTH):
+        raise WireError(f"a message of type {kind} that says it has {length} bytes")
+    if version != VERSION and kind not in (HELLO, ERROR):
+        raise WireError(f"a message of version {version} after version {VERSION} was agreed")
+    return Header(version, kind, length, xid)
 
 
 def speaks(hello: bytes) -> bool:
@@ -152,24 +152,20 @@ def _plain_port(buf: bytes, start: int) -> tuple[bytes, int]:
     return head + buf[start + 8 : start + _PORT_SIZE], port_no
 
 
-class PacketIn(NamedTuple):
-    """A packet that a flow with ``cookie`` sent here, as much of it as that sends (7.4.1)."""
-
-    port_no: int | None
-    cookie: int
-    data: bytes
-
-
 def is_ours(packet_in: bytes) -> bool:
-    """Tell whether a packet-in is of one of our flows, and not of another app's."""
-    check_type(packet_in, PACKET_IN, _PACKET_IN_SIZE + 8 + 2)
+    """Tell whether a packet-in (7.4.1) is of one of our flows, and not of another app's."""
+    if len(packet_in) < _SHORTEST_PACKET_IN:
+        raise WireError(f"a packet-in of {len(packet_in)} bytes")
     return bool(_COOKIE.unpack_from(packet_in)[0] & COOKIE_MAGIC_MASK == COOKIE_MAGIC)
 
 
-def unpack_packet_in(packet_in: bytes) -> PacketIn:
-    """Return what a packet-in of one of our flows tells; see `is_ours`."""
+def unpack_packet_in(packet_in: bytes) -> tuple[int | None, int, bytes]:
+    """Return the port of a packet-in that `is_ours`, the flow's cookie, and the packet.
+
+    There may be no port, and of the packet there is as much as the flow sends.
+    """
     port_no, after = in_port_of(packet_in, _PACKET_IN_SIZE, len(packet_in) - 2)
-    return PacketIn(port_no, _COOKIE.unpack_from(packet_in)[0], packet_in[after + 2 :])
+    return port_no, _COOKIE.unpack_from(packet_in)[0], packet_in[after + 2 :]
 
 
 def plain_packet_in(packet_in: bytes) -> bytes | None:

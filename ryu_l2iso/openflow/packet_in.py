@@ -56,10 +56,14 @@ class PacketIns:
         packet = read_packet_in(dpid, message)
         if packet is None:
             return
-        if self._count >= IN_ALL or len(self._waiting.get(packet.port_id, ())) >= PER_PORT:
+        if self._count >= IN_ALL:
             self.dropped += 1
             return
-        self._waiting.setdefault(packet.port_id, []).append(packet)
+        of_port = self._waiting.setdefault(packet.port_id, [])
+        if len(of_port) >= PER_PORT:
+            self.dropped += 1
+            return
+        of_port.append(packet)
         self._count += 1
         if not self._running:
             self._running = True

@@ -85,12 +85,14 @@ class Macs:
         port = self._admitted.get(port_id)
         if port is None or not self._topology.is_active(port_id) or not _is_station(mac):
             return
-        if port_id in self._attached.get(mac, ()) or self._learner.get(mac) == port_id:
-            return
         owner = self._owner(mac)
-        if owner is not None and not self._may_take(port, mac, owner):
-            self._refuse(port, mac, owner)
-        elif self.learning_max and self._is_free(mac, port):
+        if owner is not None:
+            if port_id in self._attached.get(mac, ()) or self._learner.get(mac) == port_id:
+                return
+            if not self._may_take(port, mac, owner):
+                self._refuse(port, mac, owner)
+                return
+        if self.learning_max and self._is_free(mac, port):
             self._take(port_id, mac)
 
     def settle(self, mac: str) -> None:
@@ -174,7 +176,8 @@ class Macs:
         old = self._recorded.pop(mac, None)
         if network_id is not None:
             self._recorded[mac] = network_id
-        self._changes.record(MAC_NETWORKS, (mac,), _row(network_id), _row(old))
+        if network_id != old:
+            self._changes.record(MAC_NETWORKS, (mac,), _row(network_id), _row(old))
 
     # -- which network a MAC is in -----------------------------------------------------------
 
@@ -246,7 +249,8 @@ class Macs:
         self._learned.setdefault(port_id, {})[mac] = position
         self._learner[mac] = port_id
         self._changes.record(LEARNED_MACS, (*port_id, mac), (position,), None)
-        self._enter(self._admitted[port_id].network_id or "", mac)
+        # It is nowhere else: who had learned it before has forgotten it.
+        self._leftovers.enter(mac)
         self._topology.learn(port_id, mac)
         self._record(mac)
 
@@ -257,7 +261,7 @@ class Macs:
         if not self._learned[port_id]:
             del self._learned[port_id]
         self._topology.forget(port_id, mac)
-        self._leave(self._admitted[port_id].network_id or "", mac)
+        self._leftovers.leave(self._admitted[port_id].network_id or "", mac)
         self._record(mac)
 
     # -- refusals ----------------------------------------------------------------------------

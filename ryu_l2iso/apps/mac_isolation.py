@@ -25,9 +25,10 @@ class MacIsolation(IsolationApp):
 
     def packets_in(self, packets: Sequence[PacketIn]) -> None:
         """Learn from the packets that have an unknown source."""
+        macs = self._core.state.macs
         for packet in packets:
             if is_learned_from(packet.cookie):
-                self._core.state.macs.learn(packet.port_id, packet.eth_src)
+                macs.learn(packet.port_id, packet.eth_src)
 
     def changed(self, changes: Changes) -> None:
         """Log which MACs were refused."""

@@ -77,6 +77,8 @@ class Reason(enum.IntEnum):
 
 PIPELINE = Pipeline(3, Reason, [CLASSIFY, SOURCE, DESTINATION])
 
+_LEARNED_FROM = PIPELINE.cookie | Reason.UNKNOWN_VM_SOURCE
+
 EXACT, WIDE, MISS = 20, 10, 0
 """Priorities: one MAC; all the rest of a port or a network; all the rest."""
 
@@ -99,7 +101,7 @@ def network_metadata(network_id: str) -> int:
 
 def is_learned_from(cookie: int) -> bool:
     """Tell whether a flow with this cookie sends packets to the controller to learn from."""
-    return cookie == PIPELINE.cookie | Reason.UNKNOWN_VM_SOURCE
+    return cookie == _LEARNED_FROM
 
 
 class MacPipeline(SubjectPipeline):
@@ -157,11 +159,16 @@ class MacPipeline(SubjectPipeline):
         if dpid not in topology.members(network_id):
             return []
         metadata = network_metadata(network_id)
-        locations = sorted(topology.locations(network_id, mac))
-        here = [port_id for port_id in locations if port_id.dpid == dpid]
-        local = [port_id.port_no for port_id in here if topology.is_active(port_id)]
+        local: list[int] = []
+        is_elsewhere = False
+        for port_id in topology.locations(network_id, mac):
+            if port_id.dpid != dpid:
+                is_elsewhere = True
+            elif topology.is_active(port_id):
+                local.append(port_id.port_no)
+        local.sort()
         flows = [_from_vm_flow(metadata, port_no, mac) for port_no in local]
-        if len(here) < len(locations):
+        if is_elsewhere:
             flows.append(_from_outside_flow(metadata, mac))
             flows.append(_to_mac_flow(metadata, mac, local, [ToGroup(EXTERNAL_GROUP)]))
         elif local:

@@ -122,7 +122,8 @@ class Programmer:
         if self._connection is not None:
             self._dirty.add(subject)
             self._settled.clear()
-            self._wake.set()
+            if not self._wake.is_set():
+                self._wake.set()
 
     def _is_gone(self, subject: Subject) -> bool:
         ports = self._source.ports(self._dpid)

@@ -104,9 +104,12 @@ InstalledMeter = Union[Meter, OpaqueMeter]
 def _pack_flow_mod(command: int, key: bytes, body: bytes, xid: int) -> bytes:
     rest = key[KEY_HEAD:] + body[BODY_HEAD:]
     length = check_length(_FLOW_MOD.size + len(rest))
-    table, priority = key[:1], key[1:KEY_HEAD]
-    head = (VERSION, FLOW_MOD, length, xid, body[COOKIE], table, command, priority)
-    return _FLOW_MOD.pack(*head, _ANY, _ANY, _ANY) + rest
+    cookie, table, priority = body[COOKIE], key[:1], key[1:KEY_HEAD]
+    # Not by a tuple of its start: nearly all that is sent is this.
+    head = _FLOW_MOD.pack(
+        VERSION, FLOW_MOD, length, xid, cookie, table, command, priority, _ANY, _ANY, _ANY
+    )
+    return head + rest
 
 
 def pack_flow_add(flow: Entry, xid: int) -> bytes:
@@ -149,8 +152,8 @@ def pack_bundle_control(bundle_id: int, kind: int, xid: int) -> bytes:
 def pack_bundle_add(bundle_id: int, inner: bytes) -> bytes:
     """Wrap a packed message for a bundle; the outer xid must be the inner one (7.3.9.6)."""
     length, xid = check_length(_BUNDLED.size + len(inner)), inner[4:8]
-    head = (VERSION, BUNDLE_ADD, length, xid, bundle_id, 0, _ATOMIC_ORDERED)
-    return _BUNDLED.pack(*head) + inner
+    head = _BUNDLED.pack(VERSION, BUNDLE_ADD, length, xid, bundle_id, 0, _ATOMIC_ORDERED)
+    return head + inner
 
 
 def pack_flow_stats_request(cookie: int, cookie_mask: int, xid: int) -> bytes:

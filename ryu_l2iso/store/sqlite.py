@@ -138,6 +138,8 @@ class SqliteStore:
         if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
             raise self._unusable("is on a file system that SQLite's WAL mode does not work on")
         connection.execute("PRAGMA synchronous = FULL")
+        # What it takes to undo a statement of many rows would be a file, made anew for each.
+        connection.execute("PRAGMA temp_store = MEMORY")
         # A file that cannot be written is found out now.
         connection.execute("BEGIN IMMEDIATE")
         _create_missing(connection)

@@ -141,6 +141,7 @@ def test_a_transaction_is_on_disk_when_it_ends(store: SqliteStore) -> None:
     connection = store._connected()
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert connection.execute("PRAGMA synchronous").fetchone() == (2,), "FULL"
+    assert connection.execute("PRAGMA temp_store").fetchone() == (2,), "MEMORY"
 
 
 def test_the_tables_are_readable(path: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import NamedTuple
 
 from ryu_l2iso.state.ports import Port, VMPort
@@ -105,13 +106,18 @@ class Changes:
             self.records[record_id] = RecordChange(old, value)
 
     def __bool__(self) -> bool:
-        return any(getattr(self, name.name) for name in fields(self))
+        return any(_values(self))
 
     def take(self) -> Changes:
         """Return what was recorded so far and start anew."""
-        taken, new = replace(self), Changes()
+        taken = Changes()
         taken.number = self.number
         self.number += 1
-        for name in fields(self):
-            setattr(self, name.name, getattr(new, name.name))
+        for name, recorded, empty in zip(_NAMES, _values(self), _values(taken)):
+            setattr(taken, name, recorded)
+            setattr(self, name, empty)
         return taken
+
+
+_NAMES = tuple(each.name for each in fields(Changes))
+_values = attrgetter(*_NAMES)

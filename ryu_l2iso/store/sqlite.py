@@ -12,8 +12,10 @@ import contextlib
 import fcntl
 import os
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from functools import cache
+from itertools import chain, islice
 from operator import index
 from pathlib import Path
 from typing import Any, Callable
@@ -49,7 +51,11 @@ BUSY_SECONDS = 2.0
 MOST_ROWS = 64
 """Rows that one statement writes.  While it does, the interpreter runs other threads, which between
 two it may not; so many have fewer than the 999 values that every SQLite takes
-(https://www.sqlite.org/limits.html, 9), and their statement is not parsed anew each time."""
+(https://www.sqlite.org/limits.html, 9)."""
+
+STATEMENTS = 256
+"""Statements that are kept parsed.  To parse one takes as long as to write its rows, and there are
+two of each table for each number of rows, of which few are in use."""
 
 
 class SqliteStore:
@@ -76,15 +82,13 @@ class SqliteStore:
     def apply(self, records: Sequence[Record]) -> None:
         """Write records in one transaction, down to the disk; raises StoreError."""
         connection = self._connected()
+        statements = _statements(records)
+        if len(statements) > 1:
+            # One alone is a transaction by itself.
+            statements = [("BEGIN IMMEDIATE", []), *statements, ("COMMIT", [])]
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            by_table: dict[Table, list[Record]] = {}
-            for record in records:
-                by_table.setdefault(record.table, []).append(record)
-            for table in TABLES:
-                if table in by_table:
-                    _write(connection, table, by_table[table])
-            connection.execute("COMMIT")
+            for statement, values in statements:
+                connection.execute(statement, values)
         except Exception as error:
             with contextlib.suppress(sqlite3.Error):
                 connection.rollback()
@@ -227,6 +231,7 @@ def _connect(place: str | Path) -> sqlite3.Connection:
         timeout=BUSY_SECONDS,
         isolation_level=None,
         check_same_thread=False,
+        cached_statements=STATEMENTS,
         uri=isinstance(place, str),
     )
 
@@ -285,27 +290,36 @@ def _decoded(column: Column, values: Sequence[Any]) -> Iterator[Scalar]:
     return map({value: decode(value) for value in set(values)}.__getitem__, values)
 
 
-def _write(connection: sqlite3.Connection, table: Table, records: Sequence[Record]) -> None:
+def _statements(records: Sequence[Record]) -> list[tuple[str, list[Any]]]:
+    """Return the statements that write records, each with its values."""
+    rows_of: dict[tuple[Table, bool], list[Sequence[Scalar]]] = defaultdict(list)
+    for table, key, value in records:
+        rows_of[table, value is None].append(key if value is None else key + value)
+    statements = []
+    for (table, gone), rows in rows_of.items():
+        encoded = _encoded(table.key if gone else table.key + table.value, rows)
+        while part := list(islice(encoded, MOST_ROWS)):
+            statements.append((_statement(table, gone, len(part)), list(chain(*part))))
+    return statements
+
+
+@cache
+def _statement(table: Table, gone: bool, count: int) -> str:
+    """Return the statement that writes so many rows, or removes them."""
+    if gone:
+        # Not IN with rows of values: that goes through the whole table.
+        row = " AND ".join(f"{column.name} = ?" for column in table.key)
+        return f"DELETE FROM {table.name} WHERE " + " OR ".join([f"({row})"] * count)
     columns = table.key + table.value
     names = ", ".join(column.name for column in columns)
-    keys = " AND ".join(f"{column.name} = ?" for column in table.key)
-    gone = [_encoded(columns, record.key) for record in records if record.value is None]
-    there = [
-        _encoded(columns, record.key + record.value)
-        for record in records
-        if record.value is not None
-    ]
-    if gone:
-        connection.executemany(f"DELETE FROM {table.name} WHERE {keys}", gone)
     row = f"({', '.join('?' * len(columns))})"
-    for start in range(0, len(there), MOST_ROWS):
-        rows = there[start : start + MOST_ROWS]
-        statement = f"INSERT OR REPLACE INTO {table.name} ({names}) VALUES "
-        connection.execute(statement + ", ".join([row] * len(rows)), list(chain(*rows)))
+    return f"INSERT OR REPLACE INTO {table.name} ({names}) VALUES " + ", ".join([row] * count)
 
 
-def _encoded(columns: Sequence[Column], values: Sequence[Scalar]) -> list[Any]:
-    return [_ENCODERS[column.kind](value) for column, value in zip(columns, values)]
+def _encoded(columns: Sequence[Column], rows: Sequence[Sequence[Scalar]]) -> Iterator[Any]:
+    """Return rows as SQLite takes them."""
+    encoders = [_ENCODERS.get(column.kind) for column in columns]
+    return zip(*(map(encode, of) if encode else of for encode, of in zip(encoders, zip(*rows))))
 
 
 def _text(value: Any) -> Any:
@@ -321,7 +335,6 @@ def _text(value: Any) -> Any:
 
 _ENCODERS: dict[Kind, Callable[[Any], Any]] = {
     Kind.TEXT: _text,
-    Kind.INTEGER: lambda value: value,
     Kind.DPID: lambda value: None if value is None else dpid_to_str(value),
     Kind.NUMBER: lambda value: "" if value is None else str(value),
 }

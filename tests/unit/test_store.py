@@ -113,10 +113,20 @@ def test_records_outlive_the_store(path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [63, 64, 65, 129])
-def test_many_records_of_one_table_are_kept(path: Path, count: int) -> None:
+def test_many_records_of_one_table_are_kept_and_removed(path: Path, count: int) -> None:
     kept = [Record(NETWORKS, (f"network-{number}",), ()) for number in range(count)]
     keep(path, *kept)
     assert content(path) == {record.id: record for record in kept}
+    keep(path, *(record._replace(value=None) for record in kept[1:]))
+    assert content(path) == {kept[0].id: kept[0]}
+
+
+def test_what_is_removed_is_searched_by_its_key(store: SqliteStore) -> None:
+    """Not by going through the whole table."""
+    gone = [Record(OF_PORTS, (1, number), None) for number in range(3)]
+    ((statement, values),) = sqlite._statements(gone)
+    plan = store._connected().execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
+    assert [row for row in plan if "SCAN" in row[3]] == []
 
 
 def test_a_change_is_applied_whole_or_not_at_all(store: SqliteStore, path: Path) -> None:

@@ -35,12 +35,18 @@ CLOSE = "ryu_l2iso.close"
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
 
+_NONE = (None, "", "0")
+"""Lengths of the body that most requests have: nobody has to wait for that."""
+
+
 def read_body(environ: dict[str, Any]) -> bytes:
     """Return the body of a request.
 
     Raises Refused: 413 when it is longer than MAX_BODY, 408 when it does not come in time, 400
     when it is not as its headers say.
     """
+    if environ.get("CONTENT_LENGTH") in _NONE and "HTTP_TRANSFER_ENCODING" not in environ:
+        return b""
     try:
         with eventlet.Timeout(BODY_SECONDS, False):
             return _read(environ)

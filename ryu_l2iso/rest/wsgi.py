@@ -35,6 +35,8 @@ READS = ("GET", "HEAD")
 
 _RESOURCES = (Networks, Keys, Tunnels, Interfaces, Description)
 _ORIGIN = re.compile(r"https?://[^/]*", re.IGNORECASE)
+# What needs no encoding, so that there is none in it (RFC 3986, 2.3)
+_CANONICAL = re.compile(r"/[A-Za-z0-9._~/-]*")
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 Environ = dict[str, Any]
@@ -70,7 +72,8 @@ class Application:
         for resource in _RESOURCES:
             self.routes.update(resource(core.state).routes())
         self._mapper: Any = routes.Mapper(controller_scan=None, register=False)
-        for path in self.routes:
+        # One is tried after the other: the longest, which the plugin asks for most, come first.
+        for path in sorted(self.routes, key=len, reverse=True):
             self._mapper.connect(path, path)
         self._mapper.create_regs([])
 
@@ -137,7 +140,9 @@ def canonical_path(environ: Environ) -> str:
     WSGI decodes the path, after which %2F cannot be told from a slash; the raw path, where the
     server gives it, is taken.  Raises Refused for a path that is not percent-encoded.
     """
-    raw = environ.get("RAW_PATH_INFO")
+    raw: str | None = environ.get("RAW_PATH_INFO")
+    if raw is not None and _CANONICAL.fullmatch(raw):
+        return raw
     if raw is None:
         elements = environ["PATH_INFO"].encode("latin-1").split(b"/")
     elif _BAD_PERCENT.search(raw):

@@ -77,7 +77,7 @@ class Shared(dict[_T, _T]):
         return value
 
 
-_keys: Shared[bytes] = Shared()
+_remembered_key = lru_cache(REMEMBERED)(pack_key)
 
 
 def _pack_body(
@@ -97,7 +97,7 @@ def pack_flow(flow: Flow) -> Entry:
     """Return a flow of ours as bytes; a body may be longer than a message can hold."""
     table, priority, match, actions, goto, cookie, meter, metadata = flow
     return (
-        _keys[pack_key(table, priority, match)],
+        _remembered_key(table, priority, match),
         _remembered_body(cookie, actions, goto, meter, metadata),
     )
 

@@ -31,7 +31,7 @@ class Desired:
         ``is_filled`` says whether anything is wanted for it, if it is left out as well.
         """
         if is_filled:
-            self.names[subject] = _shared[tuple([self.contents.add(piece) for piece in pieces])]
+            self.names[subject] = _shared[tuple(map(self.contents.add, pieces))]
         else:
             self.empty.add(subject)
 

@@ -6,8 +6,12 @@ A flow is compared, hashed and printed; nothing in it knows a socket.  ``str(flo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Union
+
+remembered = functools.lru_cache(maxsize=1 << 16)
+"""Decorates what gives values that are the same on many switches: each is made once."""
 
 MULTICAST = "01:00:00:00:00:00/01:00:00:00:00:00"
 """Matches every multicast address, broadcast included (ovs-fields(7), "Ethernet Destination")."""
@@ -107,6 +111,14 @@ class Output(NamedTuple):
 
     def __str__(self) -> str:
         return "NORMAL" if self.port_no == NORMAL else f"output:{self.port_no}"
+
+
+_output = remembered(Output)
+
+
+def outputs(ports: Iterable[int]) -> tuple[Output, ...]:
+    """Return the actions that send a packet out of each of these ports."""
+    return tuple(map(_output, ports))
 
 
 class ToController(NamedTuple):

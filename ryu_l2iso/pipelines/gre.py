@@ -12,14 +12,14 @@ from collections.abc import Sequence
 
 from ryu_l2iso.pipelines.flow import (
     MULTICAST,
-    Action,
     Flow,
     Group,
     Match,
-    Output,
     Piece,
     SetTunnelId,
     flood,
+    outputs,
+    remembered,
 )
 from ryu_l2iso.pipelines.subjects import SubjectPipeline
 from ryu_l2iso.pipelines.table import Pipeline, Table
@@ -99,7 +99,8 @@ class GrePipeline(SubjectPipeline):
     def _switch_pieces(self, dpid: int) -> Sequence[Piece]:
         return _miss_flows()
 
-    def _port_pieces(self, port_id: PortId) -> Sequence[Piece]:
+    def _port_pieces(self, dpid: int, port_no: int) -> Sequence[Piece]:
+        port_id = PortId(dpid, port_no)
         port = self._state.ports.get(port_id)
         if isinstance(port, TunnelPort):
             return [_from_tunnel_unknown_key_flow(port)]
@@ -110,42 +111,40 @@ class GrePipeline(SubjectPipeline):
         return []
 
     def _network_pieces(self, dpid: int, network_id: str) -> Sequence[Flow | Group]:
-        topology = self._state.topology
-        members = topology.members(network_id)
-        key = self._state.networks.key_in_force(network_id)
-        if dpid not in members or key is None:
+        key, topology = self._key(dpid, network_id), self._state.topology
+        if key is None:
             return []
         return [
-            *_tunnel_flood(key, topology.tunnels(dpid, members)),
+            *_tunnel_flood(key, topology.tunnels(dpid, topology.members(network_id))),
             _not_remote_flow(key),
             *_local_flood(key, topology.active_members(network_id, dpid)),
             _unknown_destination_flow(key),
         ]
 
     def _peer_pieces(self, dpid: int, network_id: str, remote_dpid: int) -> Sequence[Flow]:
-        topology = self._state.topology
-        members = topology.members(network_id)
-        key = self._state.networks.key_in_force(network_id)
-        if dpid not in members or remote_dpid not in members or key is None:
+        key, topology = self._key(dpid, network_id), self._state.topology
+        if key is None or remote_dpid not in topology.members(network_id):
             return []
-        return [
-            _from_tunnel_flow(port_no, key) for port_no in topology.tunnels_to(dpid, remote_dpid)
-        ]
+        ports = topology.tunnels_to(dpid, remote_dpid)
+        return [_from_tunnel_flow(port_no, key) for port_no in ports]
 
     def _mac_pieces(self, dpid: int, network_id: str, mac: str) -> Sequence[Flow]:
-        topology = self._state.topology
-        key = self._state.networks.key_in_force(network_id)
-        if dpid not in topology.members(network_id) or key is None:
+        key, topology = self._key(dpid, network_id), self._state.topology
+        if key is None:
             return []
-        locations = sorted(topology.locations(network_id, mac))
-        local = [i.port_no for i in locations if i.dpid == dpid and topology.is_active(i)]
-        tunnels = topology.tunnels(dpid, {at for at, _ in locations})
+        tunnels, local = topology.ways(dpid, network_id, mac)
         flows = []
         if tunnels:
             flows.append(_to_remote_mac_flow(key, mac, tunnels, also_local=bool(local)))
         if local:
             flows.append(_to_local_mac_flow(key, mac, local))
         return flows
+
+    def _key(self, dpid: int, network_id: str) -> int | None:
+        """Return the key that a network has in force; None on a switch without the network."""
+        if dpid not in self._state.topology.members(network_id):
+            return None
+        return self._state.networks.key_in_force(network_id)
 
 
 def _miss_flows() -> list[Flow]:
@@ -172,6 +171,7 @@ def _from_tunnel_unknown_key_flow(port: TunnelPort) -> Flow:
     return PIPELINE.flow(SOURCE, WIDE, Match(in_port=port.port_no), Reason.UNKNOWN_KEY)
 
 
+@remembered
 def _from_tunnel_flow(port_no: int, key: int) -> Flow:
     match = Match(in_port=port_no, tunnel_id=key)
     return PIPELINE.flow(SOURCE, EXACT, match, Reason.FROM_TUNNEL, goto=LOCAL_OUT)
@@ -186,11 +186,14 @@ def _tunnel_flood(key: int, tunnels: Sequence[int]) -> list[Flow | Group]:
     return [group, PIPELINE.flow(TUNNEL_OUT, EXACT, match, reason, actions, LOCAL_OUT)]
 
 
+@remembered
+def _mac_match(key: int, mac: str) -> Match:
+    return Match(tunnel_id=key, eth_dst=mac)
+
+
 def _to_remote_mac_flow(key: int, mac: str, tunnels: Sequence[int], also_local: bool) -> Flow:
-    match = Match(tunnel_id=key, eth_dst=mac)
-    actions: list[Action] = [Output(port_no) for port_no in tunnels]
-    goto = LOCAL_OUT if also_local else None
-    return PIPELINE.flow(TUNNEL_OUT, EXACT, match, Reason.TO_REMOTE_MAC, actions, goto)
+    match, goto = _mac_match(key, mac), LOCAL_OUT if also_local else None
+    return PIPELINE.flow(TUNNEL_OUT, EXACT, match, Reason.TO_REMOTE_MAC, outputs(tunnels), goto)
 
 
 def _not_remote_flow(key: int) -> Flow:
@@ -198,9 +201,8 @@ def _not_remote_flow(key: int) -> Flow:
 
 
 def _to_local_mac_flow(key: int, mac: str, ports: Sequence[int]) -> Flow:
-    match = Match(tunnel_id=key, eth_dst=mac)
-    actions = [Output(port_no) for port_no in ports]
-    return PIPELINE.flow(LOCAL_OUT, EXACT, match, Reason.TO_LOCAL_MAC, actions)
+    match = _mac_match(key, mac)
+    return PIPELINE.flow(LOCAL_OUT, EXACT, match, Reason.TO_LOCAL_MAC, outputs(ports))
 
 
 def _local_flood(key: int, ports: Sequence[int]) -> list[Flow | Group]:

@@ -19,10 +19,11 @@ from ryu_l2iso.pipelines.flow import (
     Group,
     Match,
     Meter,
-    Output,
     Piece,
     ToController,
     ToGroup,
+    outputs,
+    remembered,
 )
 from ryu_l2iso.pipelines.subjects import SubjectPipeline
 from ryu_l2iso.pipelines.table import Pipeline, Table
@@ -120,7 +121,8 @@ class MacPipeline(SubjectPipeline):
             PIPELINE.flow(SOURCE, WIDE, Match(metadata=OUTSIDE), Reason.UNKNOWN_OUTSIDE_SOURCE),
         ]
 
-    def _port_pieces(self, port_id: PortId) -> Sequence[Piece]:
+    def _port_pieces(self, dpid: int, port_no: int) -> Sequence[Piece]:
+        port_id = PortId(dpid, port_no)
         port = self._state.ports.get(port_id)
         if isinstance(port, ExternalPort):
             return [_external_port_flow(port)]
@@ -198,22 +200,28 @@ def _unknown_vm_source_flow(
     return PIPELINE.flow(SOURCE, WIDE, match, Reason.UNKNOWN_VM_SOURCE, actions, meter=meter)
 
 
+@remembered
 def _from_outside_flow(metadata: int, mac: str) -> Flow:
     match, reason = Match(metadata=OUTSIDE, eth_src=mac), Reason.FROM_OUTSIDE
     return PIPELINE.flow(SOURCE, EXACT, match, reason, goto=DESTINATION, metadata=metadata)
 
 
+@remembered
+def _mac_match(metadata: int, mac: str) -> Match:
+    return Match(metadata=metadata, eth_dst=mac)
+
+
 def _to_mac_flow(
     metadata: int, mac: str, ports: Sequence[int], outside: Sequence[Action] = ()
 ) -> Flow:
-    match = Match(metadata=metadata, eth_dst=mac)
-    actions: list[Action] = [*map(Output, ports), *outside]
+    match = _mac_match(metadata, mac)
+    actions: list[Action] = [*outputs(ports), *outside]
     return PIPELINE.flow(DESTINATION, EXACT, match, Reason.TO_MAC, actions)
 
 
 def _to_multicast_flow(metadata: int, ports: Sequence[int]) -> Flow:
     match = Match(metadata=metadata, eth_dst=MULTICAST)
-    actions: list[Action] = [*(Output(port_no) for port_no in ports), ToGroup(EXTERNAL_GROUP)]
+    actions: list[Action] = [*outputs(ports), ToGroup(EXTERNAL_GROUP)]
     return PIPELINE.flow(DESTINATION, EXACT, match, Reason.TO_MULTICAST, actions)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Container, Iterable, Sequence
+from typing import Callable
 
 from ryu_l2iso.pipelines.flow import Piece
 from ryu_l2iso.pipelines.table import COOKIE_MAGIC, COOKIE_MAGIC_MASK
-from ryu_l2iso.state.ports import PortId
 from ryu_l2iso.state.state import State
 from ryu_l2iso.state.subjects import (
     MacSubject,
@@ -29,6 +29,14 @@ class SubjectPipeline(abc.ABC):
 
     def __init__(self, state: State) -> None:
         self._state = state
+        # kind of subject → what builds its pieces, from a dpid and what the subject consists of
+        self._builders: dict[type, Callable[..., Sequence[Piece]]] = {
+            SwitchSubject: self._switch_pieces,
+            PortSubject: self._port_pieces,
+            NetworkSubject: self._network_pieces,
+            PeerSubject: self._peer_pieces,
+            MacSubject: self._mac_pieces,
+        }
 
     def subjects(self, dpid: int) -> Iterable[Subject]:
         """Return all subjects that a switch has."""
@@ -37,7 +45,7 @@ class SubjectPipeline(abc.ABC):
             yield PortSubject(port.port_no)
         for network_id in self._state.topology.networks_on(dpid):
             found = self._state.topology.subjects_of(dpid, network_id)
-            yield from (subject for subject in found if isinstance(subject, self.kinds))
+            yield from [subject for subject in found if type(subject) in self.kinds]
 
     def ports(self, dpid: int) -> Container[int]:
         """Return the numbers of the ports that a switch has had for as long as its flows."""
@@ -45,23 +53,14 @@ class SubjectPipeline(abc.ABC):
 
     def desired(self, dpid: int, subject: Subject) -> Sequence[Piece]:
         """Return what a switch should hold for a subject; nothing for one that it has not."""
-        if isinstance(subject, MacSubject):
-            # Most are.
-            return self._mac_pieces(dpid, subject.network_id, subject.mac)
-        if isinstance(subject, PortSubject):
-            return self._port_pieces(PortId(dpid, subject.port_no))
-        if isinstance(subject, NetworkSubject):
-            return self._network_pieces(dpid, subject.network_id)
-        if isinstance(subject, PeerSubject):
-            return self._peer_pieces(dpid, subject.network_id, subject.remote_dpid)
-        return self._switch_pieces(dpid)
+        return self._builders[type(subject)](dpid, *subject)
 
     @abc.abstractmethod
     def _switch_pieces(self, dpid: int) -> Sequence[Piece]:
         """Return what a switch has whatever is plugged."""
 
     @abc.abstractmethod
-    def _port_pieces(self, port_id: PortId) -> Sequence[Piece]:
+    def _port_pieces(self, dpid: int, port_no: int) -> Sequence[Piece]:
         """Return what a switch has for one of its ports."""
 
     def _network_pieces(self, dpid: int, network_id: str) -> Sequence[Piece]:

@@ -39,13 +39,11 @@ class Table:
     miss: str
 
 
-def _uses_others(fields: frozenset[str]) -> Callable[[Match], bool]:
-    """Return a function that tells whether a match uses any field but these."""
+def _others(fields: frozenset[str]) -> Callable[[Match], tuple[object, ...]]:
+    """Return what picks from a match all fields but these."""
     others = [index for index, name in enumerate(Match._fields) if name not in fields]
-    # A getter returns a tuple from two items on: these two are there in any case.
-    beyond = range(len(Match._fields), len(Match._fields) + 2)
-    pick, unused = itemgetter(*others, *beyond), (None,) * (len(others) + 2)
-    return lambda match: pick((*match, None, None)) != unused
+    # A getter returns a tuple from two items on: two of nothing are there in any case.
+    return itemgetter(slice(0), slice(0), *others)
 
 
 class Pipeline:
@@ -63,7 +61,9 @@ class Pipeline:
         self.cookie = COOKIE_MAGIC | app << 32
         self.cookie_mask = COOKIE_MAGIC_MASK | 0xFFFF << 32
         self._by_name = {table.name: table for table in tables}
-        self._uses_others = {table.number: _uses_others(table.matches) for table in tables}
+        # table → what picks the fields that its flows may not use, and what it picks if they do not
+        others = {table.number: _others(table.matches) for table in tables}
+        self._others = {number: (pick, pick(Match())) for number, pick in others.items()}
         if len(self._by_name) < len(tables) or len({t.number for t in tables}) < len(tables):
             raise PipelineError("two tables have one name or one number")
         for table in tables:
@@ -94,7 +94,8 @@ class Pipeline:
         metadata: int | None = None,
     ) -> Flow:
         """Return a flow; raises PipelineError when its table did not declare what it does."""
-        if self._uses_others[table.number](match):
+        pick, unused = self._others[table.number]
+        if pick(match) != unused:
             raise PipelineError(f"table {table.name} does not match {match}")
         if goto is not None and goto.name not in table.goto:
             raise PipelineError(f"table {table.name} does not send packets to {goto.name}")

@@ -74,7 +74,8 @@ class VlanPipeline(SubjectPipeline):
     def _switch_pieces(self, dpid: int) -> Sequence[Flow]:
         return [PIPELINE.flow(CLASSIFY, MISS, Match(), Reason.MISS)]
 
-    def _port_pieces(self, port_id: PortId) -> Sequence[Piece]:
+    def _port_pieces(self, dpid: int, port_no: int) -> Sequence[Piece]:
+        port_id = PortId(dpid, port_no)
         port = self._state.ports.get(port_id)
         if isinstance(port, ExternalPort):
             return self._external_pieces(port)

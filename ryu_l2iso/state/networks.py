@@ -86,7 +86,7 @@ class Networks:
         Whatever makes it differ is to be followed by a look at the network's ports.
         """
         key = self._keys.get(network_id)
-        return None if self.waited_for(network_id) else key
+        return key if key is not None and self.held.is_free(network_id, key) else None
 
     def waited_for(self, network_id: str) -> list[int]:
         """Return the switches that may hold another network's flows with its key, sorted."""

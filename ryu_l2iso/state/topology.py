@@ -8,6 +8,7 @@ far as the tunnel is there, and when it comes.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
@@ -89,8 +90,8 @@ class Topology:
         self._networks_on: dict[int, set[str]] = {}
         # dpid → remote dpid → how many networks both have; none where they have none
         self._shared: dict[int, dict[int, int]] = {}
-        # dpid → remote dpid → port numbers
-        self._tunnels: dict[int, dict[int, set[int]]] = {}
+        # dpid → remote dpid → port numbers, sorted
+        self._tunnels: dict[int, dict[int, list[int]]] = {}
         # complete VM port → what else than its MAC it uses
         self._learned: dict[PortId, set[str]] = {}
         # complete VM port → its network and MAC
@@ -138,12 +139,26 @@ class Topology:
 
     def tunnels_to(self, dpid: int, remote_dpid: int) -> list[int]:
         """Return the numbers of the tunnel ports of a switch to another, sorted."""
-        return sorted(self._tunnels.get(dpid, {}).get(remote_dpid, ()))
+        return list(self._tunnels.get(dpid, {}).get(remote_dpid, ()))
 
     def tunnels(self, dpid: int, remotes: Iterable[int]) -> list[int]:
         """Return the ports by which a switch sends to others, as far as they exist."""
         ports = self._tunnels.get(dpid, {})
-        return [min(ports[remote]) for remote in sorted(remotes) if remote in ports]
+        return [ports[remote][0] for remote in sorted(remotes) if remote in ports]
+
+    def ways(self, dpid: int, network_id: str, mac: str) -> tuple[list[int], list[int]]:
+        """Return by which tunnels a switch sends to a MAC, and its active ports that have it."""
+        tunnels: list[int] = []
+        local: list[int] = []
+        ports = self._tunnels.get(dpid, {})
+        for port_id in sorted(self.locations(network_id, mac)):
+            at, port_no = port_id
+            if at == dpid:
+                if self.is_active(port_id):
+                    local.append(port_no)
+            elif at in ports and ports[at][0] not in tunnels:
+                tunnels.append(ports[at][0])
+        return tunnels, local
 
     def subjects_of(self, dpid: int, network_id: str) -> list[Subject]:
         """Return all subjects that a switch may have anything for, of a network."""
@@ -151,12 +166,18 @@ class Topology:
         tunnels = self._tunnels.get(dpid, {})
         return [
             network.subject,
-            *(peer for remote, peer in network.peers.items() if remote in tunnels),
-            *(
-                subject
-                for mac, subject in network.mac_subjects.items()
-                if self._reaches(dpid, network.dpids(mac))
-            ),
+            *[peer for remote, peer in network.peers.items() if remote in tunnels],
+            *self._macs_for(dpid, network),
+        ]
+
+    def _macs_for(self, dpid: int, network: _Network) -> Iterable[Subject]:
+        """Return those MACs of a network that a switch can reach: mostly all."""
+        if all(self._reaches(dpid, {member}) for member in network.members):
+            return network.mac_subjects.values()
+        return [
+            subject
+            for mac, subject in network.mac_subjects.items()
+            if self._reaches(dpid, network.dpids(mac))
         ]
 
     def add_vm_port(self, port: VMPort) -> None:
@@ -233,7 +254,7 @@ class Topology:
         if port.remote_dpid == port.dpid:
             return
         remotes = self._tunnels.setdefault(port.dpid, {})
-        remotes.setdefault(port.remote_dpid, set()).add(port.port_no)
+        insort(remotes.setdefault(port.remote_dpid, []), port.port_no)
         self._mark_tunnel(port)
 
     def remove_tunnel_port(self, port: TunnelPort) -> None:
@@ -241,7 +262,7 @@ class Topology:
         if port.remote_dpid == port.dpid:
             return
         remotes = self._tunnels[port.dpid]
-        remotes[port.remote_dpid].discard(port.port_no)
+        remotes[port.remote_dpid].remove(port.port_no)
         if not remotes[port.remote_dpid]:
             del remotes[port.remote_dpid]
         self._mark_tunnel(port)

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from ryu_l2iso.openflow.flow_entry import pack_flow
 from ryu_l2iso.pipelines import gre
-from ryu_l2iso.pipelines.flow import MOST_PORTS, Match, Output
+from ryu_l2iso.pipelines.flow import MOST_PORTS, Flow, Match, Output, outputs
 from ryu_l2iso.pipelines.table import Pipeline, PipelineError, Table
 from ryu_l2iso.pipelines.tunnels import MAX_INTERFACE_NAME, Spares, desired_tunnels, tunnel_name
 from ryu_l2iso.state.locations import ACTIVATE, DUPLICATE
@@ -183,6 +184,21 @@ def test_two_ports_to_one_remote_receive_but_only_one_sends(cloud: Cloud) -> Non
     assert sum("in_port=2000 actions=drop" in flow for flow in flows) == 1
     assert sum("tun_id=0x2a,in_port=2000 actions=goto_table:2" in flow for flow in flows) == 1
     assert not any("output:2000" in flow for flow in flows)
+
+
+def test_what_is_the_same_on_many_switches_is_in_memory_once(cloud: Cloud) -> None:
+    pipeline = gre.GrePipeline(cloud.state)
+    for dpid in (3, 4):
+        cloud.switch(dpid)
+        cloud.plug(dpid, dpid, "red", f"fa:16:3e:00:00:0{dpid}")
+    cloud.update_tunnels()
+    to_mac = [pipeline.desired(dpid, MacSubject("red", "fa:16:3e:00:00:04")) for dpid in (1, 2, 3)]
+    first, *others = [flow for (flow,) in to_mac if isinstance(flow, Flow)]
+    assert len(others) == 2
+    assert all(flow.match is first.match for flow in others)
+    assert all(pack_flow(flow)[0] is pack_flow(first)[0] for flow in others)
+    assert outputs([7]) == (Output(7),)
+    assert outputs([7])[0] is outputs([7, 8])[0]
 
 
 def test_a_flow_must_keep_to_the_declaration_of_its_table() -> None:

@@ -63,6 +63,10 @@ CONFIG_DISPATCHER: Any = handler.CONFIG_DISPATCHER
 MAIN_DISPATCHER: Any = handler.MAIN_DISPATCHER
 DEAD_DISPATCHER: Any = handler.DEAD_DISPATCHER
 
+# A switch tells of each port with its MAC.  To write that as text by way of netaddr takes longer
+# than all else that the framework does with a port.
+_module("lib.addrconv").mac.bin_to_text = lambda packed: packed.hex(":")
+
 OFP_HANDLER = f"{NAME}.controller.ofp_handler"
 """Name of the framework's own app, the OpenFlow server."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
+import netaddr
 import pytest
 
 from ryu_l2iso.framework import ofproto_v1_4 as ofp
@@ -33,6 +35,13 @@ def test_a_port_is_up_when_its_link_and_its_operator_say_so(
     config: int, state: int, up: bool
 ) -> None:
     assert of_ports([description(5, config=config, state=state)]) == [OFPort(5, "tap0", up)]
+
+
+@pytest.mark.parametrize("packed", [bytes(6), b"\x02\x0a\xb0\xff\x00\x10", b"\xff" * 6])
+def test_the_framework_writes_macs_as_netaddr_does(packed: bytes) -> None:
+    told = struct.pack("!IH2x6s2x16sII", 5, 40, packed, b"tap0", 0, 0)
+    expected = str(netaddr.EUI(int.from_bytes(packed, "big"), dialect=netaddr.mac_unix_expanded))
+    assert parser.OFPPort.parser(told, 0).hw_addr == expected
 
 
 def test_only_real_ports_are_ports() -> None:

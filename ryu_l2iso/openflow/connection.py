@@ -113,14 +113,16 @@ class Connection:
                 key, body = flow
                 if missing.get(key) != body:
                     key, body = as_packed(flow)
-                if missing.get(key) == body:
-                    del missing[key]
-                else:
-                    others[key] = body
+                    if missing.get(key) != body:
+                        others[key] = body
+                        continue
+                del missing[key]
 
         request = wire.pack_flow_stats_request(cookie, mask, self._take_xids(1))
         self._read(request, wire.unpack_flow_stats, take, "the read of its flows", deadline)
-        found = {key: body for key, body in expected.items() if key not in missing}
+        found = dict(expected)
+        for key in missing:
+            del found[key]
         found.update(others)
         return found
 

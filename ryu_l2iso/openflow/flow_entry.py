@@ -33,9 +33,13 @@ COOKIE = slice(10, 18)
 LONGEST_BODY = 0xFF00
 """Bytes of the longest body that a message in a bundle can hold, whatever it matches."""
 
+_SMALLEST = STATS_SIZE + 8
+
 _KEY = Struct("!BH")
 _BODY = Struct("!Q2xQ")
-_LENGTH = Struct("!H")
+_STATS = Struct("!H1s9x2s18s18xH")
+"""Of a flow-stats entry: its length, table and priority, the head of its body, and the length of
+its match."""
 
 REMEMBERED = 1 << 17
 """Keys and bodies that are remembered: switches hold much the same, each of them the same MACs."""
@@ -119,18 +123,26 @@ def unpack_does(body: bytes) -> Does | None:
     return unpack_instructions(body, BODY_HEAD, len(body))
 
 
-def cut(buf: bytes, start: int, end: int) -> Entry:
-    """Return the flow of the flow-stats entry from ``start`` to ``end``; its length was checked.
+def cut(buf: bytes, start: int) -> list[Entry]:
+    """Return the flows of the flow-stats entries from ``start`` to the end.
 
-    What it consists of is not: only `unpack_flow` tells whether it keeps to the protocol.
+    Their lengths and those of their matches are checked; what else they consist of is not: only
+    `unpack_flow` tells whether it keeps to the protocol.
     """
-    match = start + STATS_SIZE
-    (length,) = _LENGTH.unpack_from(buf, match + 2)
-    after = match + length + -length % 8
-    if length < 4 or after > end:
-        raise WireError(f"a match of {length} bytes where {end - match} are left")
-    key = buf[start + 2 : start + 3] + buf[start + 12 : start + 14] + buf[match:after]
-    return key, buf[start + 14 : start + 32] + buf[after:end]
+    found, size = [], len(buf)
+    while start < size:
+        if size - start < _SMALLEST:
+            raise WireError(f"{size - start} bytes left where a structure has {_SMALLEST} at least")
+        length, table, priority, head, match_length = _STATS.unpack_from(buf, start)
+        if not _SMALLEST <= length <= size - start:
+            raise WireError(f"a structure of {length} bytes where {size - start} are left")
+        match, end = start + STATS_SIZE, start + length
+        after = match + match_length + -match_length % 8
+        if match_length < 4 or after > end:
+            raise WireError(f"a match of {match_length} bytes where {end - match} are left")
+        found.append((table + priority + buf[match:after], head + buf[after:end]))
+        start = end
+    return found
 
 
 def as_packed(entry: Entry) -> Entry:

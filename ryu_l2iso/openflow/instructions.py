@@ -52,14 +52,9 @@ class Does(NamedTuple):
     metadata: int | None = None
 
 
-def pack_output(port_no: int) -> bytes:
-    """Return the action that sends a packet out of a port."""
-    return _OUTPUT_ACTION.pack(_OUTPUT, 16, port_no, 0)
-
-
 def _pack_action(action: Action) -> bytes:
     if isinstance(action, Output):
-        return pack_output(action.port_no)
+        return _OUTPUT_ACTION.pack(_OUTPUT, 16, action.port_no, 0)
     if isinstance(action, ToGroup):
         return _GROUP_ACTION.pack(_GROUP, 8, action.group_id)
     if isinstance(action, ToController):

@@ -13,7 +13,6 @@ from ryu_l2iso.openflow.flow_entry import (
     BODY_HEAD,
     COOKIE,
     KEY_HEAD,
-    STATS_SIZE,
     Entry,
     cut,
 )
@@ -28,9 +27,9 @@ from ryu_l2iso.openflow.framing import (
     message,
     spans,
 )
-from ryu_l2iso.openflow.instructions import pack_output, unpack_actions
+from ryu_l2iso.openflow.instructions import unpack_actions
 from ryu_l2iso.openflow.oxm import pack_match
-from ryu_l2iso.pipelines.flow import Group, Match, Meter, Output
+from ryu_l2iso.pipelines.flow import CONTROLLER, Group, Match, Meter
 
 ERROR, FLOW_MOD, GROUP_MOD = 1, 14, 15
 MULTIPART_REQUEST, BARRIER_REQUEST, BARRIER_REPLY = 18, 20, 21
@@ -59,7 +58,11 @@ _FLOW_STATS_REQUEST = Struct("!HH4xB3xII4xQQ")
 _AGGREGATE_REPLY = Struct("!16xI4x")
 _GROUP_MOD = Struct("!HBxI")
 _GROUP_ENTRY = Struct("!2xBxI")
-_BUCKET = Struct("!HHII4x")
+_BUCKET_HEAD = 16
+_OUTPUT_BUCKET = Struct("!HHII4xHHIH6x")
+_TOLD_BUCKET = Struct("!H14xHHI8x")
+_OUTPUTS = 32, 0, 16
+"""The length of a bucket that does nothing but an output, and type and length of that action."""
 _METER_MOD = Struct("!HHI")
 _METER_CONFIG_REQUEST = Struct("!HH4xI4x")
 _METER_ENTRY = Struct("!2xHI")
@@ -125,7 +128,9 @@ def pack_flow_delete_strict(flow: Entry, xid: int) -> bytes:
 
 
 def _pack_group_mod(command: int, group_id: int, ports: Sequence[int], xid: int) -> bytes:
-    buckets = b"".join(_BUCKET.pack(32, 0, _ANY, _ANY) + pack_output(port) for port in ports)
+    pack = _OUTPUT_BUCKET.pack
+    length, *action = _OUTPUTS
+    buckets = b"".join([pack(length, 0, _ANY, _ANY, *action, port, 0) for port in ports])
     return message(GROUP_MOD, xid, _GROUP_MOD.pack(command, 0, group_id) + buckets)
 
 
@@ -229,8 +234,7 @@ def unpack_bundle_control(buf: bytes) -> BundleControl:
 def unpack_flow_stats(buf: bytes) -> tuple[list[Entry], bool]:
     """Return the flows of a flow-stats reply, and whether more replies follow (7.3.5.2)."""
     more = check_multipart(buf, _FLOW_STATS)
-    entries = spans(buf, MULTIPART_SIZE, len(buf), 0, STATS_SIZE + 8)
-    return [cut(buf, start, end) for start, end in entries], more
+    return cut(buf, MULTIPART_SIZE), more
 
 
 def unpack_aggregate(buf: bytes) -> tuple[list[int], bool]:
@@ -257,13 +261,21 @@ def unpack_meter_config(buf: bytes) -> tuple[list[InstalledMeter], bool]:
 
 def _unpack_group(buf: bytes, pos: int, end: int) -> InstalledGroup:
     kind, group_id = _GROUP_ENTRY.unpack_from(buf, pos)
-    ports: list[int] = []
-    for start, stop in spans(buf, pos + _GROUP_ENTRY.size, end, 0, _BUCKET.size):
-        actions = unpack_actions(buf, start + _BUCKET.size, stop)
-        if actions is None or len(actions) != 1 or not isinstance(actions[0], Output):
-            return OpaqueGroup(group_id)
-        ports.append(actions[0].port_no)
-    return Group(group_id, tuple(ports)) if kind == 0 else OpaqueGroup(group_id)
+    ports = _unpack_outputs(buf[pos + _GROUP_ENTRY.size : end])
+    return OpaqueGroup(group_id) if kind or ports is None else Group(group_id, ports)
+
+
+def _unpack_outputs(buckets: bytes) -> tuple[int, ...] | None:
+    """Return where buckets send packets to; None where one does anything else."""
+    if len(buckets) % _TOLD_BUCKET.size == 0:
+        # Nearly all are ours, and have many buckets.
+        told = list(_TOLD_BUCKET.iter_unpack(buckets))
+        ports = tuple([port_no for _, _, _, port_no in told])
+        if {bucket[:3] for bucket in told} <= {_OUTPUTS} and CONTROLLER not in ports:
+            return ports
+    for start, stop in spans(buckets, 0, len(buckets), 0, _BUCKET_HEAD):
+        unpack_actions(buckets, start + _BUCKET_HEAD, stop)
+    return None
 
 
 def _unpack_meter(buf: bytes, pos: int, end: int) -> InstalledMeter:

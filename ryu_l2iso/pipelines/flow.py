@@ -188,6 +188,11 @@ class Flow(NamedTuple):
     meter: int | None = None
     metadata: int | None = None
 
+    def doing(self, actions: tuple[Action, ...]) -> Flow:
+        """Return the same flow with these actions."""
+        table, priority, match, _, goto, cookie, meter, metadata = self
+        return Flow(table, priority, match, actions, goto, cookie, meter, metadata)
+
     def __str__(self) -> str:
         table = "" if self.table == 0 else f"table={self.table}, "
         match = [] if self.priority == DEFAULT_PRIORITY else [f"priority={self.priority}"]

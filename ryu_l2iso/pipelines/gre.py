@@ -135,7 +135,8 @@ class GrePipeline(SubjectPipeline):
         tunnels, local = topology.ways(dpid, network_id, mac)
         flows = []
         if tunnels:
-            flows.append(_to_remote_mac_flow(key, mac, tunnels, also_local=bool(local)))
+            to_remote = _to_remote_mac_flow(key, mac, bool(local))
+            flows.append(to_remote.doing(outputs(tunnels)))
         if local:
             flows.append(_to_local_mac_flow(key, mac, local))
         return flows
@@ -187,13 +188,10 @@ def _tunnel_flood(key: int, tunnels: Sequence[int]) -> list[Flow | Group]:
 
 
 @remembered
-def _mac_match(key: int, mac: str) -> Match:
-    return Match(tunnel_id=key, eth_dst=mac)
-
-
-def _to_remote_mac_flow(key: int, mac: str, tunnels: Sequence[int], also_local: bool) -> Flow:
-    match, goto = _mac_match(key, mac), LOCAL_OUT if also_local else None
-    return PIPELINE.flow(TUNNEL_OUT, EXACT, match, Reason.TO_REMOTE_MAC, outputs(tunnels), goto)
+def _to_remote_mac_flow(key: int, mac: str, also_local: bool) -> Flow:
+    """Return what is the same on all switches; each adds its own tunnels."""
+    match, goto = Match(tunnel_id=key, eth_dst=mac), LOCAL_OUT if also_local else None
+    return PIPELINE.flow(TUNNEL_OUT, EXACT, match, Reason.TO_REMOTE_MAC, goto=goto)
 
 
 def _not_remote_flow(key: int) -> Flow:
@@ -201,7 +199,7 @@ def _not_remote_flow(key: int) -> Flow:
 
 
 def _to_local_mac_flow(key: int, mac: str, ports: Sequence[int]) -> Flow:
-    match = _mac_match(key, mac)
+    match = Match(tunnel_id=key, eth_dst=mac)
     return PIPELINE.flow(LOCAL_OUT, EXACT, match, Reason.TO_LOCAL_MAC, outputs(ports))
 
 

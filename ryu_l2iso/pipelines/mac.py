@@ -172,9 +172,9 @@ class MacPipeline(SubjectPipeline):
         flows = [_from_vm_flow(metadata, port_no, mac) for port_no in local]
         if is_elsewhere:
             flows.append(_from_outside_flow(metadata, mac))
-            flows.append(_to_mac_flow(metadata, mac, local, [ToGroup(EXTERNAL_GROUP)]))
+            flows.append(_to_mac_flow(metadata, mac, tuple(local), to_outside=True))
         elif local:
-            flows.append(_to_mac_flow(metadata, mac, local))
+            flows.append(_to_mac_flow(metadata, mac, tuple(local), to_outside=False))
         return flows
 
 
@@ -207,15 +207,11 @@ def _from_outside_flow(metadata: int, mac: str) -> Flow:
 
 
 @remembered
-def _mac_match(metadata: int, mac: str) -> Match:
-    return Match(metadata=metadata, eth_dst=mac)
-
-
-def _to_mac_flow(
-    metadata: int, mac: str, ports: Sequence[int], outside: Sequence[Action] = ()
-) -> Flow:
-    match = _mac_match(metadata, mac)
-    actions: list[Action] = [*outputs(ports), *outside]
+def _to_mac_flow(metadata: int, mac: str, ports: tuple[int, ...], to_outside: bool) -> Flow:
+    match = Match(metadata=metadata, eth_dst=mac)
+    actions: list[Action] = [*outputs(ports)]
+    if to_outside:
+        actions.append(ToGroup(EXTERNAL_GROUP))
     return PIPELINE.flow(DESTINATION, EXACT, match, Reason.TO_MAC, actions)
 
 

@@ -23,8 +23,6 @@ from ryu_l2iso.state.subjects import MacSubject, Subject
 Key = Optional[int]
 """A key; None where the isolation uses none."""
 
-_NOBODY: Mapping[str, set[int]] = {}
-
 _Outer = TypeVar("_Outer")
 _Inner = TypeVar("_Inner", list[Key], set[int])
 
@@ -53,8 +51,8 @@ class Held:
 
     def is_free(self, network_id: str, key: Key) -> bool:
         """Tell whether no switch may hold flows of any other network with a key."""
-        # A network is there while a switch is.
-        return self._holders.get(key, _NOBODY).keys() <= {network_id}
+        networks = self._holders.get(key)
+        return networks is None or (len(networks) == 1 and network_id in networks)
 
     def others(self, network_id: str, key: Key) -> set[int]:
         """Return the switches that may hold flows of any other network with a key."""

@@ -13,7 +13,7 @@ from ryu_l2iso.openflow import wire
 from ryu_l2iso.openflow.flow_entry import pack_flow
 from ryu_l2iso.openflow.framing import WireError
 from ryu_l2iso.openflow.wire import OpaqueGroup, OpaqueMeter
-from ryu_l2iso.pipelines.flow import Group, Match, Meter, Output, SetTunnelId
+from ryu_l2iso.pipelines.flow import CONTROLLER, Group, Match, Meter, Output, SetTunnelId
 from tests.unit.openflow_shapes import (
     COOKIE,
     DATAPATH,
@@ -130,8 +130,12 @@ def test_other_groups_are_opaque() -> None:
     indirect = struct.pack("!HBxI", 8, 2, 5)
     two_actions = wire.pack_group_add(Group(6, (1,)), 0)[16:]
     two_actions = struct.pack("!H", 48) + two_actions[2:] + two_actions[16:]
-    both = indirect + struct.pack("!HBxI", 8 + 48, 0, 6) + two_actions
-    assert wire.unpack_group_desc(reply(7, both))[0] == [OpaqueGroup(5), OpaqueGroup(6)]
+    more = struct.pack("!HBxI", 8 + 48, 0, 6) + two_actions
+    more += group_stats(Group(7, (1, CONTROLLER))) + group_stats(Group(8, (1, 2)))
+    # The second bucket of the last one pushes a tag and pops it.
+    more = more[:-16] + struct.pack("!HHH2xHH4x", 17, 8, 0x8100, 18, 8)
+    found = wire.unpack_group_desc(reply(7, indirect + more))[0]
+    assert found == list(map(OpaqueGroup, range(5, 9)))
 
 
 def test_error_and_bundle_control() -> None:

@@ -58,6 +58,7 @@ class PortFacts:
     def set_of_port(self, port: OFPort, since: int) -> set[int]:
         """Record what OpenFlow says of a port; return the numbers of the ports to look at.
 
+        One that is told of as it is known, as most are after a restart, is not looked at.
         ``since`` is kept if the port is a new one: higher for a later port.
         """
         known = self.of_ports.get(port.port_no)
@@ -69,6 +70,7 @@ class PortFacts:
 
     def put_of_port(self, port: OFPort, since: int, shown: int) -> set[int]:
         """Record a port and what is known of its past; return the numbers to look at."""
+        before, now = self._past(port.port_no), (port, since, shown)
         self._since[port.port_no] = since
         self._shown[port.port_no] = shown
         self.of_ports[port.port_no] = port
@@ -78,7 +80,12 @@ class PortFacts:
         if assigned is not None and assigned.name is None:
             self.put_assigned(port.port_no, replace(assigned, name=port.name))
         self._note_of_port(port.port_no)
-        return {port.port_no}
+        # What REST says goes by the name that the port has by now.
+        return set() if before == now and assigned is None else {port.port_no}
+
+    def _past(self, port_no: int) -> tuple[OFPort | None, int | None, int | None]:
+        """Return a port as it is known, when it came, and when a guest showed itself there."""
+        return self.of_ports.get(port_no), self._since.get(port_no), self._shown.get(port_no)
 
     def remove_of_port(self, port_no: int) -> set[int]:
         """Record that a port is gone; return the numbers of the ports to look at."""
@@ -106,7 +113,8 @@ class PortFacts:
         """Record rows by name (None: gone); return the numbers of the ports to look at."""
         touched: set[int] = set()
         for name, row in rows.items():
-            for known in (self.interfaces.pop(name, None), row):
+            before = self.interfaces.pop(name, None)
+            for known in (before, row) if before != row else ():
                 if known is not None and known.ofport is not None:
                     touched.add(known.ofport)
             if row is not None:

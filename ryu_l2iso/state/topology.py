@@ -335,5 +335,6 @@ class Topology:
         dpid, remote = port.dpid, port.remote_dpid
         for network_id in self.networks_on(dpid) & self.networks_on(remote):
             network = self._networks[network_id]
-            macs = [self._vm_ports[PortId(remote, n)] for n in network.members[remote]]
-            self._changes.mark(dpid, [network.subject, network.peers[remote], *macs])
+            self._changes.mark(dpid, [network.subject, network.peers[remote]])
+            macs = (self._vm_ports[PortId(remote, n)] for n in network.members[remote])
+            self._changes.mark(dpid, macs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Callable
 
 import pytest
@@ -14,6 +15,7 @@ from ryu_l2iso.state.ports import (
     NW_ID_UNKNOWN,
     NW_ID_VPORT_GRE,
     RESERVED_NETWORK_IDS,
+    AssignedPort,
     ExternalPort,
     InterfaceFact,
     OFPort,
@@ -203,6 +205,21 @@ def test_one_of_two_tunnel_ports_to_a_remote_can_go() -> None:
     assert cloud.state.topology.tunnels_to(1, 2) == [7, 8]
     ports.remove_of_port(1, 8)
     assert cloud.state.topology.tunnels_to(1, 2) == [7]
+
+
+def test_what_is_told_again_as_it_is_known_is_not_looked_at() -> None:
+    cloud = Cloud()
+    cloud.plug(1, 1, "red", MAC)
+    facts = cloud.state.ports.facts(1)
+    (port,), (row,) = facts.of_ports.values(), facts.interfaces.values()
+    assert facts.replace_of_ports([port], 5) == set()
+    assert facts.update_interfaces({row.name: row, "tap2": None}) == set()
+    assert facts.set_of_port(replace(port, up=False), 5) == {1}
+    assert facts.update_interfaces({row.name: replace(row, ofport=2)}) == {1, 2}
+    assert facts.put_of_port(facts.of_ports[1], 5, 0) == {1}, "it has another past"
+    facts.assign(2, AssignedPort("red", MAC))
+    second = OFPort(2, "tap2", up=True)
+    assert facts.set_of_port(second, 6) == facts.set_of_port(second, 7) == {2}
 
 
 def test_a_port_that_rest_alone_describes_is_a_complete_vm_port(state: State) -> None:

@@ -129,10 +129,10 @@ class GrePipeline(SubjectPipeline):
         return [_from_tunnel_flow(port_no, key) for port_no in ports]
 
     def _mac_pieces(self, dpid: int, network_id: str, mac: str) -> Sequence[Flow]:
-        key, topology = self._key(dpid, network_id), self._state.topology
+        tunnels, local = self._state.topology.ways(dpid, network_id, mac)
+        key = self._state.networks.key_in_force(network_id)
         if key is None:
             return []
-        tunnels, local = topology.ways(dpid, network_id, mac)
         flows = []
         if tunnels:
             to_remote = _to_remote_mac_flow(key, mac, bool(local))

@@ -147,11 +147,16 @@ class Topology:
         return [ports[remote][0] for remote in sorted(remotes) if remote in ports]
 
     def ways(self, dpid: int, network_id: str, mac: str) -> tuple[list[int], list[int]]:
-        """Return by which tunnels a switch sends to a MAC, and its active ports that have it."""
+        """Return by which tunnels a switch sends to a MAC, and its active ports that have it.
+
+        There are none on a switch without the network.
+        """
+        network = self._networks.get(network_id, _NONE)
+        locations = network.macs.get(mac, ()) if dpid in network.members else ()
+        ports = self._tunnels.get(dpid, {})
         tunnels: list[int] = []
         local: list[int] = []
-        ports = self._tunnels.get(dpid, {})
-        for port_id in sorted(self.locations(network_id, mac)):
+        for port_id in sorted(locations):
             at, port_no = port_id
             if at == dpid:
                 if self.is_active(port_id):

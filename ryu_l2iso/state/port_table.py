@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Callable
 
 from ryu_l2iso.state.changes import Changes, PortChange
+from ryu_l2iso.state.hanging import Hanging
 from ryu_l2iso.state.holders import Leftovers
 from ryu_l2iso.state.interfaces import Interfaces
 from ryu_l2iso.state.learning import Macs
@@ -60,11 +61,7 @@ class PortTable:
         # dpid of a switch that is not heard any more → since when; one time for those lost together
         self._lost: dict[int, int] = {}
         self._last_loss = 0
-        # network_id, iface_id and tunnel address → ports whose kind or content hangs on it
-        self._by_network: dict[str, set[PortId]] = {}
-        self._by_interface: dict[str, set[PortId]] = {}
-        self._by_remote: dict[str, set[PortId]] = {}
-        self._hangs_on: dict[PortId, list[tuple[dict[str, set[PortId]], str]]] = {}
+        self._hanging = Hanging()
 
     def facts(self, dpid: int) -> PortFacts:
         """Return the facts of a switch's ports, for reading; none for an unknown switch."""
@@ -93,16 +90,16 @@ class PortTable:
 
     def referring_to(self, network_id: str) -> set[PortId]:
         """Return the ports that REST or their interface puts into a network, plugged or not."""
-        return set(self._by_network.get(network_id, ()))
+        return set(self._hanging.by_network.get(network_id, ()))
 
     def of_interface(self, iface_id: str) -> list[VMPort]:
         """Return the VM ports of an interface, its locations."""
-        found = (self._ports.get(i) for i in sorted(self._by_interface.get(iface_id, ())))
+        found = (self._ports.get(i) for i in sorted(self._hanging.by_interface.get(iface_id, ())))
         return [port for port in found if isinstance(port, VMPort)]
 
     def interface_ids(self) -> set[str]:
         """Return the ids of the interfaces that are plugged."""
-        return {iface_id for iface_id in self._by_interface if self.of_interface(iface_id)}
+        return {iface_id for iface_id in self._hanging.by_interface if self.of_interface(iface_id)}
 
     # -- facts -------------------------------------------------------------------------------
 
@@ -244,7 +241,7 @@ class PortTable:
 
     def network_changed(self, network_id: str) -> None:
         """Look again at the ports of a network: it came, went, or its key did."""
-        self._look_at_all(self._by_network.get(network_id, ()))
+        self._look_at_all(self._hanging.by_network.get(network_id, ()))
 
     def kept_out_by(self, dpid: int) -> list[VMPort]:
         """Return the VM ports that wait for their VLAN because a port of this switch is in it."""
@@ -255,11 +252,11 @@ class PortTable:
 
     def interface_changed(self, iface_id: str) -> None:
         """Look again at the ports of an interface: its network changed."""
-        self._look_at_all(self._by_interface.get(iface_id, ()))
+        self._look_at_all(self._hanging.by_interface.get(iface_id, ()))
 
     def tunnel_addr_changed(self, address: str) -> None:
         """Look again at the tunnel ports towards an address: its switch changed."""
-        self._look_at_all(self._by_remote.get(address, ()))
+        self._look_at_all(self._hanging.by_remote.get(address, ()))
 
     # -- what follows ------------------------------------------------------------------------
 
@@ -276,7 +273,7 @@ class PortTable:
         for port_no in sorted(numbers):
             port_id = PortId(dpid, port_no)
             self.vlans.look_at(port_id)
-            known = port_id in self._ports or port_id in self._hangs_on
+            known = port_id in self._ports or port_id in self._hanging
             if not known and not self._of(dpid).has(port_no):
                 continue
             old, new = self._ports.get(port_id), self._classify(port_id)
@@ -286,22 +283,11 @@ class PortTable:
 
     def _register(self, port_id: PortId) -> None:
         """Remember which network, interface and address a port hangs on."""
-        for index, known in self._hangs_on.pop(port_id, ()):
-            index[known].discard(port_id)
-            if not index[known]:
-                del index[known]
         facts = self._of(port_id.dpid)
         row = facts.row(port_id.port_no) or InterfaceFact("")
         assigned = facts.assigned(port_id.port_no)
         network_id = assigned.network_id or self._interfaces.network_id(row.iface_id)
-        for index, key in (
-            (self._by_network, network_id),
-            (self._by_interface, row.iface_id),
-            (self._by_remote, row.tunnel_remote),
-        ):
-            if key is not None:
-                index.setdefault(key, set()).add(port_id)
-                self._hangs_on.setdefault(port_id, []).append((index, key))
+        self._hanging.put(port_id, network_id, row.iface_id, row.tunnel_remote)
 
     def _classify(self, port_id: PortId) -> Port | None:
         """Return what a port is, from all that is known of it; None when that is not enough."""
@@ -369,7 +355,7 @@ class PortTable:
         """Look again at the tags of those who may have waited for these VLANs."""
         for vlan in vlans:
             owner = self._networks.owner(vlan)
-            waiting = () if owner is None else self._by_network.get(owner, ())
+            waiting = () if owner is None else self._hanging.by_network.get(owner, ())
             self._changes.tags.update(port.dpid for port in waiting)
 
     def _mark_external(self, dpid: int, names: Container[str] | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import signal
 import socket
 import subprocess
@@ -81,8 +82,9 @@ class Controller:
 
     def log(self) -> str:
         """Return all that the process has printed."""
-        self._log.seek(0)
-        return self._log.read().decode()
+        # The process writes where this file object stands: to seek would have it write there.
+        descriptor = self._log.fileno()
+        return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode()
 
     def wait_for_log(self, text: str) -> None:
         """Wait until the process has printed ``text``; raise when it ends before."""

@@ -12,26 +12,6 @@ from typing import Any, Callable
 from bench.simulator.database import Change, Changes, Database
 from bench.simulator.schema import Column
 
-_SERVER = "_Server"
-_STRING, _BOOLEAN = {"type": "string"}, {"type": "boolean"}
-_MAYBE_STRING = {"type": {"key": "string", "min": 0, "max": 1}}
-_SERVER_SCHEMA = {
-    "name": _SERVER,
-    "version": "1.2.0",
-    "tables": {
-        "Database": {
-            "columns": {
-                "name": _STRING,
-                "model": _STRING,
-                "connected": _BOOLEAN,
-                "leader": _BOOLEAN,
-                "schema": _MAYBE_STRING,
-            }
-        }
-    },
-}
-"""What a client looks at first, to see whether the database is served."""
-
 Transact = Callable[[Sequence[dict[str, Any]]], list[Any]]
 
 
@@ -49,16 +29,11 @@ class Session:
         self._database = database
         self._transact = transact
         self._send = send
-        # the client's name of its monitor; table → columns; the method of its notifications
+        # the client's name of its monitor; table → columns
         self._monitor: Any = None
         self._columns: dict[str, dict[str, Column]] = {}
-        self._notification = ""
         self._methods: dict[str, Callable[[list[Any]], Any]] = {
             "echo": lambda params: params,
-            "list_dbs": lambda params: [self._database.schema.name],
-            "get_schema": self._get_schema,
-            "set_db_change_aware": lambda params: {},
-            "monitor_cond": self._monitor_cond,
             "monitor_cond_since": self._monitor_cond_since,
             "transact": lambda params: self._transact(params[1:]),
         }
@@ -81,38 +56,21 @@ class Session:
         updates = self._updates(changes)
         if not updates:
             return
-        params = [self._monitor, updates]
-        if self._notification == "update3":
-            params.insert(1, str(uuid.uuid4()))
-        self._write({"id": None, "method": self._notification, "params": params})
+        params = [self._monitor, str(uuid.uuid4()), updates]
+        self._write({"id": None, "method": "update3", "params": params})
 
     def _write(self, message: dict[str, Any]) -> None:
         self._send(json.dumps(message, separators=(",", ":")).encode())
 
-    def _get_schema(self, params: list[Any]) -> Any:
-        return _SERVER_SCHEMA if params[0] == _SERVER else self._database.schema.wire
-
-    def _monitor_cond(self, params: list[Any]) -> Any:
-        database, name, tables = params[:3]
-        if database == _SERVER:
-            row = {"name": self._database.schema.name, "model": "standalone"}
-            initial = {**row, "connected": True, "leader": True}
-            return {"Database": {str(uuid.uuid4()): {"initial": initial}}}
-        self._start_monitor(name, tables, "update2")
-        return self._contents()
-
     def _monitor_cond_since(self, params: list[Any]) -> Any:
-        self._start_monitor(params[1], params[2], "update3")
-        return [False, str(uuid.uuid4()), self._contents()]
-
-    def _start_monitor(self, name: Any, tables: dict[str, Any], notification: str) -> None:
         schema = self._database.schema.tables
         self.monitored_at = time.monotonic()
-        self._monitor, self._notification = name, notification
+        self._monitor = params[1]
         self._columns = {
             table: {name: schema[table][name] for name in requests[0]["columns"]}
-            for table, requests in tables.items()
+            for table, requests in params[2].items()
         }
+        return [False, str(uuid.uuid4()), self._contents()]
 
     def _contents(self) -> dict[str, Any]:
         found = self._updates(

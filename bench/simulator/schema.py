@@ -101,9 +101,7 @@ class Schema:
     """The tables of a database: ``tables`` is table → column → type."""
 
     def __init__(self, text: str) -> None:
-        self.wire: dict[str, Any] = json.loads(text)
-        tables = self.wire["tables"]
-        self.name: str = self.wire["name"]
+        tables = json.loads(text)["tables"]
         self.tables: dict[str, dict[str, Column]] = {
             name: {column: Column(spec["type"]) for column, spec in table["columns"].items()}
             for name, table in tables.items()

@@ -15,24 +15,6 @@ from ryu_l2iso.framework import hub
 DPID = 0xB1
 NOWHERE = str(uuid.uuid4())
 
-_COLUMNS = {"name": "string", "model": "string", "connected": "boolean", "leader": "boolean"}
-_OPTIONAL = {"schema": "string", "cid": "uuid", "sid": "uuid", "index": "integer"}
-SERVER_SCHEMA = {
-    "name": "_Server",
-    "version": "1.2.0",
-    "tables": {
-        "Database": {
-            "columns": {
-                **{name: {"type": kind} for name, kind in _COLUMNS.items()},
-                **{n: {"type": {"key": kind, "min": 0}} for n, kind in _OPTIONAL.items()},
-            }
-        }
-    },
-}
-"""What a server tells of its databases (ovsdb-server(5))."""
-
-DATABASE_ROW = {"name": "Open_vSwitch", "model": "standalone", "connected": True, "leader": True}
-
 
 def uuid_of(name: str) -> str:
     """Return always the same uuid for a name."""
@@ -100,11 +82,7 @@ class Client:
             asked = self.request()
             assert asked is not None
             result: Any = {}
-            if asked["method"] == "get_schema":
-                result = SERVER_SCHEMA
-            elif asked["method"] == "monitor_cond":
-                result = changed("initial", {"Database": {uuid_of("database"): DATABASE_ROW}})
-            elif asked["method"] == "monitor_cond_since":
+            if asked["method"] == "monitor_cond_since":
                 self.monitor = asked["params"][1]
                 result = [False, NOWHERE, changed("initial", self._tables)]
             self.sock.sendall(encode(id=asked["id"], result=result, error=None))

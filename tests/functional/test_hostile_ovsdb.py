@@ -228,6 +228,28 @@ def test_who_asks_for_echoes_and_reads_none_is_dropped(connections: list[Connect
     assert watch.longest < ON_TIME
 
 
+def test_a_transaction_whose_answer_is_lost_with_the_connection_is_sent_again(
+    connections: list[Connection[int]],
+) -> None:
+    asked: list[Any] = []
+
+    def serve(client: Client) -> None:
+        for message in iter(client.request, None):
+            if message.get("method") != "transact":
+                continue
+            asked.append(message["params"])
+            if len(asked) == 1:
+                return
+            results: list[Any] = [{} for _ in message["params"][1:]]
+            client.sock.sendall(encode(id=message["id"], result=results, error=None))
+
+    with FakeOVSDB(serve, "vm1") as server:
+        connections.append(Connection(DPID, server.address, Recorder(), max_backoff=1.0))
+        tunnel = EnsureTunnelPort("gre1", "gre", "192.0.2.1", "192.0.2.2", 2)
+        connections[0].transact([tunnel], timeout=20)
+    assert len(asked) == 2 and asked[0] == asked[1]
+
+
 def test_who_answers_no_transaction_has_none_kept(connections: list[Connection[int]]) -> None:
     with FakeOVSDB(lambda client: client.expect_close(60), "vm1") as server:
         seen: Recorder[int] = Recorder()

@@ -6,6 +6,7 @@ used: they make objects of each value and each default, and were the most of wha
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -45,6 +46,7 @@ MIN_BACKOFF = 1.0
 
 _MONITOR = "ryu_l2iso"
 _NO_TRANSACTION = "00000000-0000-0000-0000-000000000000"
+_UUID = re.compile("[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _DEFAULTS: dict[str, Row] = {
     table: {name: column.default for name, column in columns.items()}
     for table, columns in TABLES.items()
@@ -164,7 +166,7 @@ class Replica:
         rows, columns = self.tables[table], TABLES[table]
         before = rows.get(uuid)
         [(how, wire)] = _members(change, 1)
-        if len(uuid) != len(_NO_TRANSACTION):
+        if not _UUID.fullmatch(uuid):
             raise ValueError(f"what is no UUID: {short(uuid)}")
         if how == "delete":
             rows.pop(uuid, None)

@@ -56,6 +56,9 @@ BROKEN: dict[str, Callable[[Client], bytes]] = {
     "an unknown table": lambda client: client.update({"Nothing": {}}),
     "rows that are no object": lambda client: client.update({"Port": []}),
     "a bad uuid": lambda client: client.update({"Port": {"x": {"delete": None}}}),
+    "what is as long as a uuid": lambda client: client.update(
+        {"Port": {"x" * 36: {"delete": None}}}
+    ),
     "a row that is no object": lambda client: client.update({"Port": {uuid_of("port vm1"): 1}}),
     "parameters that are none": lambda client: client.update(7),
     "an unknown change": lambda client: client.update(changed("x", {"Port": {uuid_of("a"): {}}})),

@@ -112,10 +112,11 @@ class MovableVM:
                 for frame in frames:
                     opened.send(frame)
 
-    def send_from(self, node: Node, frame: bytes) -> None:
-        """Send a frame at a node, also where the guest does not run."""
+    def send_from(self, node: Node, *frames: bytes) -> None:
+        """Send frames at a node, also where the guest does not run."""
         with packet_socket(self.vm.namespace, self.cable(node)) as opened:
-            opened.send(frame)
+            for frame in frames:
+                opened.send(frame)
 
     # -- helpers -----------------------------------------------------------------------------
 

@@ -29,6 +29,13 @@ from ryu_l2iso.state.ports import VMPort
 RATE, BURST = 10, 10
 """Packets a second to the controller, and at once: a guest announces itself some five times."""
 
+QUESTIONS = 1 << 16
+"""What is added to a port's number for the meter of its ARP.
+
+No flow tells a gratuitous ARP from a question, and a guest that is cut off asks for many addresses:
+its questions must not take the place of what else it announces itself by.
+"""
+
 
 class Rank(NamedTuple):
     """With which priority a pipeline has a flow, and why."""
@@ -40,7 +47,7 @@ class Rank(NamedTuple):
 def waiting_pieces(
     pipeline: Pipeline, table: Table, port: VMPort, announces: Rank, rest: Rank
 ) -> list[Piece]:
-    """Return the flows and the meter of a waiting port, for the table where its packets come in.
+    """Return the flows and the meters of a waiting port, for the table where its packets come in.
 
     ``announces`` is for what a guest announces itself by, ``rest`` for all else, which is dropped.
     """
@@ -54,23 +61,25 @@ def waiting_pieces(
 def announcement_pieces(
     pipeline: Pipeline, table: Table, port: VMPort, rank: Rank, actions: Sequence[Action] = ()
 ) -> list[Piece]:
-    """Return the flows and the meter for what a guest announces itself by at a waiting port.
+    """Return the flows and the meters for what a guest announces itself by at a waiting port.
 
     It goes to the controller, and ``actions`` are what is done with it besides.
     """
     meter = Meter(port.port_no, RATE, BURST)
+    questions = meter._replace(meter_id=QUESTIONS + port.port_no)
     own = Match(in_port=port.port_no, eth_src=port.mac)
     announcements = (
-        own._replace(eth_type=RARP),
-        own._replace(eth_type=ARP),
-        own._replace(eth_type=IPV6, ip_proto=ICMPV6, icmpv6_type=NEIGHBOUR_ADVERTISEMENT),
+        (own._replace(eth_type=RARP), meter),
+        (own._replace(eth_type=ARP), questions),
+        (own._replace(eth_type=IPV6, ip_proto=ICMPV6, icmpv6_type=NEIGHBOUR_ADVERTISEMENT), meter),
     )
     does = [ToController(), *actions]
     priority, reason = rank
     return [
         meter,
+        questions,
         *(
-            pipeline.flow(table, priority, match, reason, does, meter=meter.meter_id)
-            for match in announcements
+            pipeline.flow(table, priority, match, reason, does, meter=limit.meter_id)
+            for match, limit in announcements
         ),
     ]

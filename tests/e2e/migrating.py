@@ -60,8 +60,7 @@ class Moving(NamedTuple):
     def hears(self, node: Node, frames: list[bytes]) -> list[str]:
         """Send frames with TOKEN at a node as the VM; return the names of the VMs that get any."""
         with Stations(self.lab.vms) as stations:
-            for frame in frames:
-                self.movable.send_from(node, frame)
+            self.movable.send_from(node, *frames)
             while stations.read(QUIET):
                 pass
             return sorted({self.lab.vms[place].name for place, _ in stations.seen})

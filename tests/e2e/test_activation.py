@@ -61,6 +61,19 @@ def test_a_copy_is_dead_until_its_guest_shows_itself_and_then_the_old_place_is(
     assert moving.reached()
 
 
+def test_an_announcement_is_heard_among_any_questions(moving: Moving) -> None:
+    """A guest that is cut off asks for all whom it talked to, and announces itself once."""
+    source, destination = moving.here, moving.there
+    address, asked = moving.movable.vm.address, moving.peers[0].address.ipv4
+    moving.prepare(destination)
+    moving.movable.switch_over(destination)
+    question = arp_request(address.mac, address.ipv4, asked)
+    moving.movable.send_from(destination, *[question] * 500, reverse_arp(address.mac))
+    moving.wait_until_reached()
+    moving.movable.leave(source)
+    assert moving.reached()
+
+
 @pytest.mark.parametrize("kind", ["rarp", "garp", "na", "the old place gone"])
 def test_what_activates_a_location(moving: Moving, kind: str) -> None:
     source, destination = moving.here, moving.there

@@ -69,14 +69,15 @@ FROM_OUTSIDE = (
 )
 WAITING = [
     *(
-        f"{COOKIE}06, priority=30,{kind} actions=meter:2,CONTROLLER:128,NORMAL"
-        for kind in (
-            f"arp,in_port=2,dl_src={MAC}",
-            f"icmp6,in_port=2,dl_src={MAC},icmp_type=136",
-            f"rarp,in_port=2,dl_src={MAC}",
+        f"{COOKIE}06, priority=30,{kind} actions=meter:{meter},CONTROLLER:128,NORMAL"
+        for kind, meter in (
+            (f"arp,in_port=2,dl_src={MAC}", 65538),
+            (f"icmp6,in_port=2,dl_src={MAC},icmp_type=136", 2),
+            (f"rarp,in_port=2,dl_src={MAC}", 2),
         )
     ),
     "meter=2 pktps burst bands=type=drop rate=10 burst_size=10",
+    "meter=65538 pktps burst bands=type=drop rate=10 burst_size=10",
 ]
 
 

@@ -95,10 +95,10 @@ def test_a_location_that_waits_as_ovs_ofctl_prints_it_and_when_its_guest_was_sho
     cloud: Cloud,
 ) -> None:
     cloud.plug(1, 9, "red", "fa:16:3e:00:00:02", "iface-2-2")
-    to_controller = "actions=meter:9,CONTROLLER:128"
+    to_controller, questions = (f"actions=meter:{n},CONTROLLER:128" for n in (9, 65545))
     waits = [
         f"0b, priority=20,rarp,in_port=9,dl_src=fa:16:3e:00:00:02 {to_controller}",
-        f"0b, priority=20,arp,in_port=9,dl_src=fa:16:3e:00:00:02 {to_controller}",
+        f"0b, priority=20,arp,in_port=9,dl_src=fa:16:3e:00:00:02 {questions}",
         f"0b, priority=20,icmp6,in_port=9,dl_src=fa:16:3e:00:00:02,icmp_type=136 {to_controller}",
         "0c, priority=10,in_port=9 actions=drop",
         "05, table=1, priority=20,tun_id=0x2a,dl_dst=fa:16:3e:00:00:02 actions=output:1000",

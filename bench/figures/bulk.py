@@ -37,7 +37,7 @@ TINY = Size(2, 2, 8, 3)
 def run(options: Options) -> Sample:
     """Measure the suite and, where it is asked for and installed, OVN."""
     size = TINY if options.tiny else FULL
-    return {**measure(size, options), **_linked(size)}
+    return {**measure(size, options), **_linked(size), **_one_by_one(size)}
 
 
 def measure(size: Size, options: Options) -> Sample:
@@ -76,12 +76,12 @@ class _Suite(NamedTuple):
 
 
 @contextlib.contextmanager
-def _suite_running(size: Size) -> Iterator[_Suite]:
+def _suite_running(size: Size, at_once: int = plugin.AT_ONCE) -> Iterator[_Suite]:
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         real = stack.enter_context(nodes.running(size.switches))
         running = stack.enter_context(controller.running(directory))
-        client = plugin.Plugin(running.rest_port)
+        client = plugin.Plugin(running.rest_port, at_once)
         client.call(plugin.switches(real.addresses()))
         real.wait_for_flows(Cloud(size.switches, 1, 0).all_flows(), DEADLINE)
         yield _Suite(client, real, [running.process.pid], running.openflow_port)
@@ -110,6 +110,13 @@ def _linked(size: Size) -> dict[str, float]:
         suite.bulk("", cloud, cloud.networks, links)
         vms = cloud.grow(size.networks, size.ports)
         return suite.bulk("linked", cloud, cloud.networks[1:], vms)
+
+
+def _one_by_one(size: Size) -> dict[str, float]:
+    """Return what bulk is for a plugin that sends no batches."""
+    cloud = Cloud(size.switches, size.networks, size.ports, size.span)
+    with _suite_running(size, at_once=1) as suite:
+        return suite.bulk("single", cloud, cloud.networks, cloud.vms)
 
 
 def _ovn(size: Size) -> dict[str, float]:
@@ -193,6 +200,8 @@ FIGURE = Figure(
         Row("bulk: CPU", "bulk_cpu", "s", at_most(1 / 3, "ovn_cpu"), "ovn_cpu"),
         Row("bulk, tunnels there", "linked", "s", at_most(0.5, "ovn_bulk"), "ovn_bulk"),
         Row("bulk, tunnels there: CPU", "linked_cpu", "s", at_most(1 / 3, "ovn_cpu"), "ovn_cpu"),
+        Row("bulk, each REST call by itself", "single", "s", None, "ovn_bulk"),
+        Row("bulk, each REST call by itself: CPU", "single_cpu", "s", None, "ovn_cpu"),
         Row("bulk: memory", "bulk_rss", "MB", at_most(1 / 5, "ovn_rss"), "ovn_rss"),
         Row("bind, from ovs-vsctl", "bind", "ms", at_most(1 / 4, "ovn_bind"), "ovn_bind"),
         Row("bind, from the OVSDB row, p50", "bind_row_p50", "ms", at_most(10)),

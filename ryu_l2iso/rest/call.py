@@ -11,13 +11,18 @@ from ryu_l2iso.exceptions import InvalidValue
 from ryu_l2iso.rest.body import parse_json
 from ryu_l2iso.state.ports import PortId
 from ryu_l2iso.state.values import parse_dpid, parse_id, parse_key, parse_mac, parse_port_no
+from ryu_l2iso.tokens import Holder
 
 
 class Answer(NamedTuple):
-    """The status and the JSON body of a success; no body where that is None."""
+    """The status and the JSON body of a success; no body where that is None.
+
+    ``parts``: method and path of each part that is answered for besides, and its status.
+    """
 
     code: int
     body: bytes | None = None
+    parts: tuple[tuple[str, int], ...] = ()
 
 
 OK = Answer(200)
@@ -33,10 +38,12 @@ def given(value: object) -> Answer:
 class Call:
     """The path elements and the body of a request; each method raises InvalidValue.
 
-    ``elements``: field → what stands in the path, percent-encoded.
+    ``elements``: field → what stands in the path, percent-encoded.  ``holder``: of whose token it
+    is, None where no tokens are.
     """
 
-    def __init__(self, elements: Mapping[str, str], body: bytes) -> None:
+    def __init__(self, elements: Mapping[str, str], body: bytes, holder: Holder | None) -> None:
+        self.holder = holder
         self._elements = elements
         self._body = body
 

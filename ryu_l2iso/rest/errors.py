@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
+
+from webob.util import status_reasons
 
 from ryu_l2iso.exceptions import Conflict, InvalidValue, L2IsoError, NotFound, StoreError
 
@@ -25,6 +28,17 @@ class WrongMethod(Refused):
     def __init__(self, method: str, allow: Iterable[str]) -> None:
         self.allow = ", ".join(sorted(allow))
         super().__init__(405, f"method: must be one of {self.allow}, not {method}")
+
+
+def unexpected() -> L2IsoError:
+    """Return what is said of an error that nobody has thought of."""
+    return L2IsoError("the controller failed; its log says how")
+
+
+def content_of(error: L2IsoError) -> dict[str, Any]:
+    """Return what is told of an error: HTTP status, its title, and the message."""
+    code = code_of(error)
+    return {"code": code, "title": status_reasons[code], "message": str(error)}
 
 
 def code_of(error: L2IsoError) -> int:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from ryu_l2iso.rest import batch
 from ryu_l2iso.rest.call import Answer, Call, Routes, given
 from ryu_l2iso.state.state import State
 from ryu_l2iso.state.values import MAX_PORT_NO, KeyRange
@@ -44,6 +45,36 @@ _PORT_ID: Schema = {
     "minItems": 2,
     "maxItems": 2,
 }
+_ORDERS: Schema = {
+    **_list_of(
+        {
+            "type": "object",
+            "properties": {
+                "method": {"enum": list(batch.METHODS)},
+                "path": {"type": "string", "pattern": batch.ORDER_PATH},
+                "body": _ANY,
+            },
+            "required": ["method", "path"],
+            "additionalProperties": False,
+        }
+    ),
+    "minItems": 1,
+    "maxItems": batch.MAX_ORDERS,
+}
+_TOLD_OF_ERROR: Schema = {
+    "code": {"type": "integer"},
+    "title": {"type": "string"},
+    "message": {"type": "string", "description": "The field, and the rule it breaks."},
+}
+_RESULTS: Schema = _list_of(
+    {
+        "description": "Of each order: its status, and what an error says besides.",
+        "type": "object",
+        "properties": _TOLD_OF_ERROR,
+        "required": ["code"],
+        "additionalProperties": False,
+    }
+)
 
 _FIELDS: Mapping[str, tuple[Schema, str]] = {
     "network_id": (_ID, "Id of a network, at most 255 bytes in UTF-8."),
@@ -151,6 +182,9 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
         "POST": Operation("Gives an interface a value.", refused=(409,)),
         "PUT": Operation("Gives an interface a value unless it has it.", refused=(409,)),
     },
+    batch.PATH: {
+        "POST": Operation("Carries out many orders, each by itself.", _RESULTS, body=_ORDERS),
+    },
     PATH: {"GET": Operation("Gives this description.", {"type": "object"})},
 }
 """path → method → what it does; HEAD is wherever GET is."""
@@ -172,11 +206,7 @@ _ERROR: Schema = {
     "properties": {
         "error": {
             "type": "object",
-            "properties": {
-                "code": {"type": "integer"},
-                "title": {"type": "string"},
-                "message": {"type": "string", "description": "The field, and the rule it breaks."},
-            },
+            "properties": _TOLD_OF_ERROR,
             "required": ["code", "title", "message"],
             "additionalProperties": False,
         }

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import json
 import logging
-import re
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Iterable, Sequence
 from typing import Any, Callable, Protocol
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote
 
-import routes
 from webob import Response
 
 from ryu_l2iso import audit
 from ryu_l2iso.exceptions import L2IsoError
-from ryu_l2iso.rest.access import Access, Unauthorized, check_may, who_is
+from ryu_l2iso.rest.access import Access, Unauthorized, who_is
+from ryu_l2iso.rest.batch import Batch
 from ryu_l2iso.rest.body import LingeringAnswer, read_body
-from ryu_l2iso.rest.call import Answer, Call, Routes
-from ryu_l2iso.rest.errors import Refused, WrongMethod, code_of
+from ryu_l2iso.rest.call import Answer, Routes
+from ryu_l2iso.rest.errors import Refused, WrongMethod, content_of, unexpected
 from ryu_l2iso.rest.interfaces import Interfaces
 from ryu_l2iso.rest.keys import Keys
 from ryu_l2iso.rest.networks import Networks
 from ryu_l2iso.rest.openapi import Description
+from ryu_l2iso.rest.routing import READS, Order, Router, canonical
 from ryu_l2iso.rest.switches import Switches
 from ryu_l2iso.rest.tunnels import Tunnels
 from ryu_l2iso.state.state import State
@@ -30,14 +29,7 @@ from ryu_l2iso.tokens import Holder
 
 LOG = logging.getLogger(__name__)
 
-READS = ("GET", "HEAD")
-"""The methods that change nothing."""
-
 _RESOURCES = (Networks, Keys, Tunnels, Interfaces, Description)
-_ORIGIN = re.compile(r"https?://[^/]*", re.IGNORECASE)
-# What needs no encoding, so that there is none in it (RFC 3986, 2.3)
-_CANONICAL = re.compile(r"/[A-Za-z0-9._~/-]*")
-_BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 Environ = dict[str, Any]
 
@@ -59,8 +51,7 @@ class SharedState(Protocol):
 class Application:
     """REST v1.0 over a state.
 
-    ``by_tls``: no OVSDB address but ``ssl:`` is taken.  ``routes``: path → method → handler, of
-    all resources.
+    ``by_tls``: no OVSDB address but ``ssl:`` is taken.
     """
 
     def __init__(
@@ -68,29 +59,28 @@ class Application:
     ) -> None:
         self._core = core
         self._access = access or Access()
-        self.routes: Routes = dict(Switches(core.state, by_tls).routes())
+        routes: Routes = dict(Switches(core.state, by_tls).routes())
         for resource in _RESOURCES:
-            self.routes.update(resource(core.state).routes())
-        self._mapper: Any = routes.Mapper(controller_scan=None, register=False)
-        # One is tried after the other: the longest, which the plugin asks for most, come first.
-        for path in sorted(self.routes, key=len, reverse=True):
-            self._mapper.connect(path, path)
-        self._mapper.create_regs([])
+            routes.update(resource(core.state).routes())
+        single = Router(routes)
+        self.router = Router({**routes, **Batch(single).routes()})
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer a request, as WSGI defines it (PEP 3333)."""
         closes = False
         holder = None
+        parts: Sequence[tuple[str, int]] = ()
         try:
             # First of all: nothing is read, or said, for who may not ask.
             holder = self._access.holder(environ)
-            response = _success(self._handle(environ, holder))
+            answer = self._handle(environ, holder)
+            response, parts = _success(answer), answer.parts
         except L2IsoError as error:
             response = _error(error)
             closes = isinstance(error, Refused) and error.closes
         except Exception:
             LOG.exception("%s %r failed", environ["REQUEST_METHOD"], environ["PATH_INFO"])
-            response = _error(L2IsoError("the controller failed; its log says how"))
+            response = _error(unexpected())
         LOG.debug(
             "%s %s %r: %d",
             environ.get("REMOTE_ADDR"),
@@ -98,40 +88,27 @@ class Application:
             environ["PATH_INFO"],
             response.status_code,
         )
-        _audit(environ, holder, response.status_code)
+        _audit(environ, holder, response.status_code, parts)
         chunks: Iterable[bytes] = response(environ, start_response)
         return LingeringAnswer(chunks, environ) if closes else chunks
 
     def _handle(self, environ: Environ, holder: Holder | None) -> Answer:
         body = read_body(environ)
-        route, elements = self._match(canonical_path(environ))
-        handlers = self.routes[route]
-        method = environ["REQUEST_METHOD"]
-        reads = method in READS
-        handler = handlers.get("GET" if reads else method)
-        if handler is None:
-            raise WrongMethod(method, {*handlers, *(["HEAD"] if "GET" in handlers else [])})
-        call = Call(elements, body)
-        check_may(holder, reads, route, call)
-        return self._core.carry_out(partial(handler, call))
-
-    def _match(self, path: str) -> tuple[str, dict[str, str]]:
-        """Return the route of a path, and its elements by field."""
-        found = self._mapper.routematch(path)
-        if found is None:
-            raise Refused(404, "path: there is nothing here")
-        elements, route = found
-        return route.name, elements
+        order = Order(environ["REQUEST_METHOD"], canonical_path(environ), body)
+        return self._core.carry_out(self.router.handler(order, holder))
 
 
-def _audit(environ: Environ, holder: Holder | None, code: int) -> None:
+def _audit(
+    environ: Environ, holder: Holder | None, code: int, parts: Iterable[tuple[str, int]]
+) -> None:
     """Leave a line of what changes something or was refused for want of a right."""
     method = environ["REQUEST_METHOD"]
     if method in READS and code not in (401, 403):
         return
     origin = f"{environ.get('REMOTE_ADDR')} port {environ.get('REMOTE_PORT')}"
     path = environ.get("RAW_PATH_INFO", environ["PATH_INFO"])
-    audit.record(who_is(holder), origin, f"{method} {path}", code)
+    for what, result in (*parts, (f"{method} {path}", code)):
+        audit.record(who_is(holder), origin, what, result)
 
 
 def canonical_path(environ: Environ) -> str:
@@ -141,16 +118,7 @@ def canonical_path(environ: Environ) -> str:
     server gives it, is taken.  Raises Refused for a path that is not percent-encoded.
     """
     raw: str | None = environ.get("RAW_PATH_INFO")
-    if raw is not None and _CANONICAL.fullmatch(raw):
-        return raw
-    if raw is None:
-        elements = environ["PATH_INFO"].encode("latin-1").split(b"/")
-    elif _BAD_PERCENT.search(raw):
-        raise Refused(400, "path: must have two hex digits after each %")
-    else:
-        path = _ORIGIN.sub("", raw, count=1) if not raw.startswith("/") else raw
-        elements = [unquote_to_bytes(part.encode("latin-1")) for part in path.split("/")]
-    return "/".join(quote(element, safe="") for element in elements)
+    return canonical(quote(environ["PATH_INFO"], encoding="latin-1") if raw is None else raw)
 
 
 def _success(answer: Answer) -> Any:
@@ -162,9 +130,8 @@ def _success(answer: Answer) -> Any:
 
 
 def _error(error: L2IsoError) -> Any:
-    response = Response(status=code_of(error), content_type="application/json")
-    title = response.status.partition(" ")[2]
-    content = {"code": response.status_code, "title": title, "message": str(error)}
+    content = content_of(error)
+    response = Response(status=content["code"], content_type="application/json")
     response.body = json.dumps({"error": content}).encode("ascii")
     if isinstance(error, Unauthorized):
         response.headers["WWW-Authenticate"] = "Bearer"

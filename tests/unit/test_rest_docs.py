@@ -66,6 +66,6 @@ def test_requests() -> None:
         full = f"{SHORT[first]}{slash}{rest}" if first else path
         base = "" if full == openapi.PATH else "/v1.0"
         documented.add((method, base + full.replace("{dpid}_{port_no}", "{port}")))
-    routes = Client().application.routes
+    routes = Client().application.router.routes
     assert documented == {(method, path) for path, methods in routes.items() for method in methods}
-    assert len(EXAMPLES) == 7
+    assert len(EXAMPLES) == 8

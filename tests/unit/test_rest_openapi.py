@@ -25,7 +25,7 @@ def described() -> dict[str, dict[str, dict[str, object]]]:
 def test_every_route_is_described_and_no_other() -> None:
     routes = {
         path: {*methods, *(["HEAD"] if "GET" in methods else [])}
-        for path, methods in Client().application.routes.items()
+        for path, methods in Client().application.router.routes.items()
     }
     paths = described()
     assert routes == {

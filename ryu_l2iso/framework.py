@@ -128,6 +128,12 @@ def serve_openflow_with(server: Callable[[], Callable[[], None]]) -> None:
     _module("controller.ofp_handler").OpenFlowController = server
 
 
+def is_observed(*events: Any) -> bool:
+    """Tell whether any app, besides the framework's own, hears of any of these OpenFlow events."""
+    observers: dict[Any, Any] = app_manager.lookup_service_brick("ofp_event").observers
+    return any(observers.get(event) for event in events)
+
+
 def register_command_line() -> None:
     """Register the command line of ``ryu-manager``: the framework's options and the manager's."""
     for module in ("flags", "controller.controller", "topology.switches"):

@@ -16,11 +16,12 @@ from ryu_l2iso.framework import (
     MAIN_DISPATCHER,
     BaseApp,
     hub,
+    is_observed,
     ofp_event,
     ofproto_v1_4,
     set_ev_cls,
 )
-from ryu_l2iso.openflow.ports import of_ports
+from ryu_l2iso.openflow.ports import PortStatus
 from ryu_l2iso.ovsdb import BridgeRow, Connection, InterfaceRow, set_up_bridge, use_tls
 from ryu_l2iso.ovsdb.facts import InterfaceFacts
 from ryu_l2iso.ovsdb.targets import controller_targets
@@ -70,7 +71,9 @@ class QuantumAdapter(BaseApp, Subscriber):
         if ev.state == MAIN_DISPATCHER:
             self._datapaths[dpid] = datapath
             datapath.socket.packet_ins = partial(self._core.packet_ins.received, dpid)
-            self._connected(dpid, of_ports(list(datapath.ports.values())))
+            pass_on = is_observed(ofp_event.EventOFPPortStatus, ofp_event.EventOFPPortStateChange)
+            changed = partial(self._port_changed, datapath)
+            self._connected(dpid, datapath.socket.take_ports(changed, pass_on))
             self._core.tell(lambda subscriber: subscriber.switch_connected(datapath))
         elif dpid in self._datapaths and self._datapaths[dpid] is datapath:
             del self._datapaths[dpid]
@@ -103,19 +106,16 @@ class QuantumAdapter(BaseApp, Subscriber):
             self._core.state.ports.forget(dpid)
             self._core.commit()
 
-    @set_ev_cls(ofp_event.EventOFPPortStatus, MAIN_DISPATCHER)
-    def port_status(self, ev: Any) -> None:
+    def _port_changed(self, datapath: Any, status: PortStatus) -> None:
         """Record that a port was added, changed or deleted."""
-        msg = ev.msg
-        dpid, ports = msg.datapath.id, self._core.state.ports
-        if self._datapaths.get(dpid) is not msg.datapath:
+        dpid, ports, port = datapath.id, self._core.state.ports, status.port
+        if self._datapaths.get(dpid) is not datapath:
             return
-        for port in of_ports([msg.desc]):
-            if msg.reason == ofproto_v1_4.OFPPR_DELETE:
-                self._gone(dpid, [port.port_no])
-                ports.remove_of_port(dpid, port.port_no)
-            else:
-                ports.set_of_port(dpid, port)
+        if status.gone:
+            self._gone(dpid, [port.port_no])
+            ports.remove_of_port(dpid, port.port_no)
+        else:
+            ports.set_of_port(dpid, port)
         self._core.commit_soon()
 
     def changed(self, changes: Changes) -> None:

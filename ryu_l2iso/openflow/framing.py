@@ -24,6 +24,9 @@ _U16 = Struct("!H")
 HEADER_SIZE = _HEADER.size
 MULTIPART_SIZE = _MULTIPART.size
 
+PORT_STATUS = 12
+"""Type of the message that tells what becomes of a port."""
+
 
 class WireError(SwitchError):
     """Bytes that break the protocol, or a value that one message cannot hold."""

@@ -15,6 +15,7 @@ from ryu_l2iso.openflow.framing import (
     MAX_LENGTH,
     MULTIPART_REPLY,
     MULTIPART_SIZE,
+    PORT_STATUS,
     VERSION,
     WireError,
     check_multipart,
@@ -24,11 +25,13 @@ from ryu_l2iso.openflow.framing import (
     unpack_header,
 )
 from ryu_l2iso.openflow.oxm import in_port_of, pack_match
+from ryu_l2iso.openflow.ports import PORT_SIZE, STATUS_SIZE, unpack_port
 from ryu_l2iso.pipelines.flow import Match
 from ryu_l2iso.pipelines.table import COOKIE_MAGIC, COOKIE_MAGIC_MASK
+from ryu_l2iso.state.ports import OFPort
 
 HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY, FEATURES_REPLY = 0, 1, 2, 3, 6
-PACKET_IN, PORT_STATUS, BARRIER_REPLY, BUNDLE_CONTROL = 10, 12, 21, 33
+PACKET_IN, BARRIER_REPLY, BUNDLE_CONTROL = 10, 21, 33
 PORT_DESC = 13
 """Type of the multipart reply that lists a switch's ports."""
 
@@ -50,8 +53,6 @@ _HEADER = Struct("!BBHI")
 _TLV = Struct("!HH")
 _WORD = Struct("!I")
 _FEATURES = Struct("!8xQ16x")
-_PORT_SIZE = 40
-_PORT_STATUS_SIZE = 16
 _PACKET_IN_SIZE = 24
 _SHORTEST_PACKET_IN = _PACKET_IN_SIZE + 8 + 2
 _COOKIE = Struct("!16xQ")
@@ -117,39 +118,33 @@ def dpid_of(features: bytes) -> int:
 
 
 class Ports(NamedTuple):
-    """A message about ports without their properties, and the numbers of the ports."""
+    """A port-desc reply made plain, its ports, and whether more follow (7.3.5.7)."""
 
     buf: bytes
-    numbers: tuple[int, ...]
+    ports: tuple[OFPort, ...]
+    more: bool
 
 
-def plain_ports(reply: bytes) -> tuple[Ports, bool]:
-    """Return a port-desc reply made plain, and whether more follow (7.3.5.7)."""
+def plain_ports(reply: bytes) -> Ports:
+    """Return a port-desc reply made plain; raises WireError for one that breaks the protocol."""
     more = check_multipart(reply, PORT_DESC)
-    ports = spans(reply, MULTIPART_SIZE, len(reply), 4, _PORT_SIZE)
-    found = [_plain_port(reply, start) for start, _ in ports]
+    starts = [start for start, _ in spans(reply, MULTIPART_SIZE, len(reply), 4, PORT_SIZE)]
     xid = unpack_header(reply)[1]
-    body = reply[HEADER_SIZE:MULTIPART_SIZE] + b"".join(buf for buf, _ in found)
-    return Ports(message(MULTIPART_REPLY, xid, body), tuple(port_no for _, port_no in found)), more
+    plain = b"".join(_plain_port(reply, start) for start in starts)
+    buf = message(MULTIPART_REPLY, xid, reply[HEADER_SIZE:MULTIPART_SIZE] + plain)
+    return Ports(buf, tuple(unpack_port(reply, start) for start in starts), more)
 
 
-def plain_port_status(status: bytes) -> Ports:
-    """Return a port-status made plain (7.4.3)."""
-    check_type(status, PORT_STATUS, _PORT_STATUS_SIZE + _PORT_SIZE)
-    found = list(spans(status, _PORT_STATUS_SIZE, len(status), 4, _PORT_SIZE))
-    if len(found) != 1:
-        raise WireError(f"a port status of {len(found)} ports")
-    port, port_no = _plain_port(status, found[0][0])
+def plain_port_status(status: bytes) -> bytes:
+    """Return a port-status that has been unpacked, made plain."""
     xid = unpack_header(status)[1]
-    body = status[HEADER_SIZE:_PORT_STATUS_SIZE] + port
-    return Ports(message(PORT_STATUS, xid, body), (port_no,))
+    head = status[HEADER_SIZE:STATUS_SIZE]
+    return message(PORT_STATUS, xid, head + _plain_port(status, STATUS_SIZE))
 
 
-def _plain_port(buf: bytes, start: int) -> tuple[bytes, int]:
-    """Return a port description (7.2.1) that ends before its properties, and its number."""
-    (port_no,) = _WORD.unpack_from(buf, start)
-    head = buf[start : start + 4] + _TLV.pack(_PORT_SIZE, 0)
-    return head + buf[start + 8 : start + _PORT_SIZE], port_no
+def _plain_port(buf: bytes, start: int) -> bytes:
+    """Return a port description (7.2.1) that ends before its properties."""
+    return buf[start : start + 4] + _TLV.pack(PORT_SIZE, 0) + buf[start + 8 : start + PORT_SIZE]
 
 
 def is_ours(packet_in: bytes) -> bool:

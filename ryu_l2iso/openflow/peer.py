@@ -1,7 +1,8 @@
 """One connection of a switch: the socket that the framework's datapath reads from and sends by.
 
 It hands on whole messages, checked and made plain (see ``inspection``), takes what only we read,
-replies and packet-ins of our flows, past the framework, and answers echo requests itself.
+replies, packet-ins of our flows and what becomes of ports, past the framework, and answers echo
+requests itself.
 """
 
 from __future__ import annotations
@@ -9,14 +10,22 @@ from __future__ import annotations
 import _socket
 import logging
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Callable
 
 from ryu_l2iso import tls, turns
 from ryu_l2iso.framework import hub
 from ryu_l2iso.openflow import inspection
-from ryu_l2iso.openflow.framing import HEADER_SIZE, MULTIPART_REPLY, WireError, message
-from ryu_l2iso.openflow.inspection import Header, Ports
+from ryu_l2iso.openflow.framing import (
+    HEADER_SIZE,
+    MULTIPART_REPLY,
+    PORT_STATUS,
+    WireError,
+    message,
+)
+from ryu_l2iso.openflow.inspection import Header
+from ryu_l2iso.openflow.ports import PortStatus, is_real, unpack_port_status
+from ryu_l2iso.state.ports import OFPort
 
 LOG = logging.getLogger(__name__)
 
@@ -48,8 +57,8 @@ _HELLO, _FEATURES, _PORTS, _READY = range(4)
 """What a connection waits for; nothing more once it is ready."""
 
 
-def _leave(_message: bytes) -> None:
-    """Take a message that nobody has asked for."""
+def _leave(_told: object) -> None:
+    """Take what nobody has asked for."""
 
 
 class Refused(WireError):
@@ -82,7 +91,11 @@ class Peer:
         self._sock = sock
         self._claim = claim
         self._waits_for = _HELLO
-        self._ports: set[int] = set()
+        # Every number that a port had; the ports as they are, until somebody takes them
+        self._numbers: set[int] = set()
+        self._ports: dict[int, OFPort] = {}
+        self._port_changed: Callable[[PortStatus], None] = self._note
+        self._passes_ports_on = True
         self._buffer = bytearray()
         self._turn = 0
         self._closed = False
@@ -150,8 +163,8 @@ class Peer:
     def close(self) -> None:
         """Give the socket back."""
         self._closed = True
-        # Who takes replies holds the datapath, which holds this.
-        self.replies = _leave
+        # Who takes replies and ports holds the datapath, which holds this.
+        self.replies, self._port_changed = _leave, _leave
         self._sock.close()
 
     # What the server and the claims ask
@@ -206,6 +219,29 @@ class Peer:
             self._posting = False
         except OSError:
             self.close_for("")
+
+    # Ports
+
+    def take_ports(
+        self, changed: Callable[[PortStatus], None], pass_on: bool = False
+    ) -> list[OFPort]:
+        """Return the real ports; ``changed`` is told of each that changes from now on.
+
+        With ``pass_on`` the framework is as well.
+        """
+        ports, self._ports = list(self._ports.values()), {}
+        self._port_changed, self._passes_ports_on = changed, pass_on
+        return ports
+
+    def _note(self, status: PortStatus) -> None:
+        self._ports.pop(status.port.port_no, None)
+        if not status.gone:
+            self._ports[status.port.port_no] = status.port
+
+    def _count(self, ports: Iterable[OFPort]) -> None:
+        self._numbers.update(port.port_no for port in ports)
+        if len(self._numbers) > MAX_PORTS:
+            raise Refused(f"it has more than {MAX_PORTS} ports")
 
     # Messages
 
@@ -300,12 +336,13 @@ class Peer:
         return buf
 
     def _take_ports(self, buf: bytes) -> bytes:
-        ports, more = inspection.plain_ports(buf)
-        self._count(ports)
-        if not more:
+        told = inspection.plain_ports(buf)
+        self._count(told.ports)
+        self._ports.update((port.port_no, port) for port in told.ports if is_real(port))
+        if not told.more:
             self._silent = 0
             self._waits_for = _READY
-        return ports.buf
+        return told.buf
 
     def _take_of_switch(self, kind: int, buf: bytes) -> bytes | None:
         if kind in inspection.REPLIES:
@@ -314,13 +351,10 @@ class Peer:
             if not inspection.is_ours(buf):
                 return inspection.plain_packet_in(buf)
             self.packet_ins(buf)
-        elif kind == inspection.PORT_STATUS:
-            status = inspection.plain_port_status(buf)
-            self._count(status)
-            return status.buf
+        elif kind == PORT_STATUS:
+            status = unpack_port_status(buf)
+            self._count([status.port])
+            if status.is_real:
+                self._port_changed(status)
+            return inspection.plain_port_status(buf) if self._passes_ports_on else None
         return None
-
-    def _count(self, ports: Ports) -> None:
-        self._ports.update(ports.numbers)
-        if len(self._ports) > MAX_PORTS:
-            raise Refused(f"it has more than {MAX_PORTS} ports")

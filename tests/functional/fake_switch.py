@@ -48,9 +48,9 @@ def packet_in(
     return message(PACKET_IN, head + match + b"\0\0" + data)
 
 
-def port_status(description: bytes) -> bytes:
-    """Return a message that a port was added."""
-    return message(PORT_STATUS, bytes(8) + description)
+def port_status(description: bytes, reason: int = 0) -> bytes:
+    """Return a message that a port was added, or what else the reason says (7.4.3)."""
+    return message(PORT_STATUS, bytes([reason, *bytes(7)]) + description)
 
 
 class FakeSwitch:

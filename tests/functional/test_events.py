@@ -126,3 +126,28 @@ def test_an_app_that_takes_no_events_holds_up_no_flow(tmp_path: Path, ovs: OVS) 
                     real.rest(method, path)
         real.plug(real.nodes[0], 102, "red", MAC_B)
         real.settle()
+
+
+OTHER_APP = """
+from ryu_l2iso.framework import MAIN_DISPATCHER, BaseApp, ofp_event, set_ev_cls
+
+
+class Hears(BaseApp):
+    @set_ev_cls(ofp_event.EventOFPPortStatus, MAIN_DISPATCHER)
+    def told(self, ev):
+        name = ev.msg.desc.name.rstrip(b"\\0").decode()
+        print(f"told of {name}, which is known: {ev.msg.desc.port_no in ev.msg.datapath.ports}")
+"""
+
+
+def test_an_app_of_others_hears_of_ports_as_the_framework_tells_it(tmp_path: Path) -> None:
+    """Ours takes what becomes of ports past the framework only where nobody else wants it."""
+    app = tmp_path / "hears.py"
+    app.write_text(OTHER_APP)
+    with OVS() as ovs, Controller("gre_tunnel", "rest", str(app)) as controller:
+        controller.wait_for_log("REST server listens")
+        cloud = RealCloud(controller, (Node(ovs, 1),))
+        cloud.register(cloud.nodes[0])
+        cloud.settle()
+        ovs.add_port(BRIDGE, "tap7")
+        controller.wait_for_log("told of tap7, which is known: True")

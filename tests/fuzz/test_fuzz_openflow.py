@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 from ryu_l2iso.framework import NAME, ofproto_v1_4, ofproto_v1_4_parser
 from ryu_l2iso.openflow import inspection, wire
 from ryu_l2iso.openflow.flow_entry import as_packed
-from ryu_l2iso.openflow.framing import MULTIPART_REPLY, WireError
+from ryu_l2iso.openflow.framing import MULTIPART_REPLY, PORT_STATUS, WireError
 from ryu_l2iso.openflow.packet_in import read_packet_in
+from ryu_l2iso.openflow.ports import unpack_port_status
 from ryu_l2iso.pipelines.table import COOKIE_MAGIC
 from tests.functional.controller import Controller
 from tests.functional.fake_switch import (
@@ -147,15 +148,16 @@ def inspect(buf: bytes) -> None:
     elif kind == inspection.FEATURES_REPLY:
         inspection.dpid_of(buf)
         framework_takes(buf)
-    elif kind == inspection.PORT_STATUS:
-        framework_takes(inspection.plain_port_status(buf).buf)
+    elif kind == PORT_STATUS:
+        unpack_port_status(buf)
+        framework_takes(inspection.plain_port_status(buf))
     elif kind == inspection.PACKET_IN:
         if inspection.is_ours(buf):
             read_packet_in(7, buf)
         elif (plain := inspection.plain_packet_in(buf)) is not None:
             framework_takes(plain)
     elif kind == MULTIPART_REPLY and buf[8:10] == b"\0\x0d":
-        framework_takes(inspection.plain_ports(buf)[0].buf)
+        framework_takes(inspection.plain_ports(buf).buf)
     elif kind in inspection.REPLIES:
         for unpack in (
             wire.unpack_error,

@@ -10,7 +10,9 @@ import pytest
 
 from ryu_l2iso.framework import hub
 from ryu_l2iso.openflow.peer import Peer
+from ryu_l2iso.openflow.ports import PortStatus
 from ryu_l2iso.pipelines.table import COOKIE_MAGIC
+from ryu_l2iso.state.ports import OFPort
 from tests.functional.fake_switch import (
     BARRIER_REPLY,
     ERROR,
@@ -21,6 +23,7 @@ from tests.functional.fake_switch import (
     multipart,
     packet_in,
     port,
+    port_status,
 )
 
 HANDSHAKE = message(HELLO) + features(7) + multipart(PORT_DESC, port(1))
@@ -109,3 +112,32 @@ def test_a_connection_that_is_closed_stops_receiving_at_once(pair: tuple[Any, An
     assert ended.wait(1)
     assert got == []
     assert peer.fault == "enough"
+
+
+def taken(peer: Peer, pass_on: bool) -> tuple[list[OFPort], list[PortStatus], list[bytes]]:
+    """Do the handshake, take the ports, and receive the rest; return what was told."""
+    changes: list[PortStatus] = []
+    while not peer.identified:
+        peer.recv(8)
+    early = [peer.recv(8)]
+    ports = peer.take_ports(changes.append, pass_on)
+    return ports, changes, early + received(peer)
+
+
+@pytest.mark.parametrize("pass_on", [False, True])
+def test_what_becomes_of_ports_is_told_from_when_they_are_taken(pass_on: bool) -> None:
+    early, local, late = (
+        port_status(port(2)),
+        port_status(port(0xFFFFFFFE)),
+        port_status(port(1), 1),
+    )
+    peer = connected(HANDSHAKE + early + local + late + message(4))
+    ports, changes, for_framework = taken(peer, pass_on)
+    assert [p.port_no for p in ports] == [1, 2], "as they are when they are taken"
+    assert [(s.port.port_no, s.gone) for s in changes] == [(1, True)], "LOCAL is no port"
+    assert for_framework == [early, *([local, late] if pass_on else [])]
+
+
+def test_a_port_that_has_gone_before_they_are_taken_is_not_among_them() -> None:
+    peer = connected(HANDSHAKE + port_status(port(1), 1) + message(4))
+    assert taken(peer, False)[0] == []

@@ -69,7 +69,7 @@ class Core:
         config.check(CONF)
         garbage.spare_what_stays()
         self.state = State(migration=CONF.l2iso.migration)
-        self.state.changes.only_for(())
+        self.state.changes.only_for(frozenset())
         self.ovsdb: Fleet = Fleet(_OVSDBListener(self))
         self.packet_ins = PacketIns(self._packets_in)
         serve_openflow_with(partial(Server, tls.may_be))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from typing import NamedTuple
@@ -74,16 +75,20 @@ class Changes:
     records: RecordChanges = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._programmed: Container[int] | None = None
+        self._programmed: AbstractSet[int] | None = None
         self.number = 0
         """How often `take` was called before: what is recorded now is told from what was."""
 
-    def only_for(self, programmed: Container[int]) -> None:
+    def only_for(self, programmed: AbstractSet[int]) -> None:
         """Mark the subjects of these switches only, as they are then; of all if never called.
 
         All that others should hold is computed anyway when it is their turn.
         """
         self._programmed = programmed
+
+    def marked_of(self, dpids: AbstractSet[int]) -> AbstractSet[int]:
+        """Return those switches whose subjects `mark` records."""
+        return dpids if self._programmed is None else dpids & self._programmed
 
     def mark(self, dpid: int, subjects: Iterable[Subject]) -> None:
         """Record that the flows of ``subjects`` on a switch may differ."""

@@ -303,7 +303,7 @@ class Topology:
     def _mark_mac(self, network: _Network, mac: str, at: int) -> None:
         """Mark a MAC that comes to a switch or leaves it, on all that can reach it there."""
         subjects = [network.mac_subjects[mac]]
-        for dpid in network.members:
+        for dpid in self._changes.marked_of(network.members.keys()):
             if self._reaches(dpid, {at}):
                 self._changes.mark(dpid, subjects)
 
@@ -330,14 +330,17 @@ class Topology:
 
         The others can only see that as far as they have a tunnel to it.
         """
-        self._changes.mark(dpid, self.subjects_of(dpid, network.subject.network_id))
+        if self._changes.marked_of({dpid}):
+            self._changes.mark(dpid, self.subjects_of(dpid, network.subject.network_id))
         touched: list[Subject] = [network.subject, network.peers[dpid]]
-        for member in network.members:
+        for member in self._changes.marked_of(network.members.keys()):
             if dpid in self._tunnels.get(member, ()):
                 self._changes.mark(member, touched)
 
     def _mark_tunnel(self, port: TunnelPort) -> None:
         dpid, remote = port.dpid, port.remote_dpid
+        if not self._changes.marked_of({dpid}):
+            return
         for network_id in self.networks_on(dpid) & self.networks_on(remote):
             network = self._networks[network_id]
             self._changes.mark(dpid, [network.subject, network.peers[remote]])

@@ -9,9 +9,8 @@ flow-mod (7.3.4.1) in the same way.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from struct import Struct
-from typing import NamedTuple, TypeVar, Union
+from typing import Any, Callable, NamedTuple, TypeVar, Union
 
 from ryu_l2iso.openflow.framing import WireError
 from ryu_l2iso.openflow.instructions import Does, pack_instructions, unpack_instructions
@@ -60,6 +59,7 @@ class OpaqueFlow(NamedTuple):
 InstalledFlow = Union[Flow, OpaqueFlow]
 
 _T = TypeVar("_T")
+_P = TypeVar("_P", bound="tuple[Any, ...]")
 
 
 def pack_key(table: int, priority: int, match: Match) -> bytes:
@@ -81,7 +81,21 @@ class Shared(dict[_T, _T]):
         return value
 
 
-_remembered_key = lru_cache(REMEMBERED)(pack_key)
+class _Packed(dict[_P, bytes]):
+    """Gives for each value its bytes, which are remembered as by `Shared`.
+
+    It keeps no order, as a cache of the standard library would: memory that is only looked at is
+    the cheaper by far.
+    """
+
+    def __init__(self, pack: Callable[..., bytes]) -> None:
+        self._pack = pack
+
+    def __missing__(self, value: _P) -> bytes:
+        if len(self) >= REMEMBERED:
+            self.clear()
+        self[value] = packed = self._pack(*value)
+        return packed
 
 
 def _pack_body(
@@ -94,15 +108,18 @@ def _pack_body(
     return _BODY.pack(0, cookie) + pack_instructions(Does(actions, goto, meter, metadata))
 
 
-_remembered_body = lru_cache(REMEMBERED)(_pack_body)
+_keys: _Packed[tuple[int, int, Match]] = _Packed(pack_key)
+_bodies: _Packed[tuple[int, tuple[Action, ...], int | None, int | None, int | None]] = _Packed(
+    _pack_body
+)
 
 
 def pack_flow(flow: Flow) -> Entry:
     """Return a flow of ours as bytes; a body may be longer than a message can hold."""
     table, priority, match, actions, goto, cookie, meter, metadata = flow
     return (
-        _remembered_key(table, priority, match),
-        _remembered_body(cookie, actions, goto, meter, metadata),
+        _keys[table, priority, match],
+        _bodies[cookie, actions, goto, meter, metadata],
     )
 
 

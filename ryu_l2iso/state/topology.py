@@ -9,7 +9,7 @@ far as the tunnel is there, and when it comes.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from ryu_l2iso.state.changes import Changes
@@ -38,8 +38,8 @@ class _Network:
         self.members: dict[int, set[int]] = {}
         # dpid → what the others need to hear it
         self.peers: dict[int, PeerSubject] = {}
-        # MAC → locations
-        self.macs: dict[str, set[PortId]] = {}
+        # MAC → locations, sorted; there is one, but while a VM moves
+        self.macs: dict[str, tuple[PortId, ...]] = {}
         # MAC → what it takes to reach it
         self.mac_subjects: dict[str, MacSubject] = {}
         # With VLANs: MACs that are on several switches, as while a VM moves
@@ -56,12 +56,12 @@ class _Network:
 
     def add_location(self, mac: str, port_id: PortId) -> MacSubject:
         """Add a place where a MAC is."""
-        self.macs.setdefault(mac, set()).add(port_id)
+        self.macs[mac] = tuple(sorted({*self.macs.get(mac, ()), port_id}))
         return self.mac_subjects.setdefault(mac, MacSubject(self.subject.network_id, mac))
 
     def discard_location(self, mac: str, port_id: PortId) -> None:
         """Remove a place where a MAC was."""
-        self.macs[mac].discard(port_id)
+        self.macs[mac] = tuple(other for other in self.macs[mac] if other != port_id)
         if not self.macs[mac]:
             del self.macs[mac], self.mac_subjects[mac]
 
@@ -101,9 +101,9 @@ class Topology:
         """Return dpid → numbers of the complete VM ports that a network has there."""
         return self._networks.get(network_id, _NONE).members
 
-    def locations(self, network_id: str, mac: str) -> AbstractSet[PortId]:
-        """Return where a MAC of a network is."""
-        return self._networks.get(network_id, _NONE).macs.get(mac, frozenset())
+    def locations(self, network_id: str, mac: str) -> Sequence[PortId]:
+        """Return where a MAC of a network is, sorted."""
+        return self._networks.get(network_id, _NONE).macs.get(mac, ())
 
     def spread(self, network_id: str, dpid: int) -> list[str]:
         """Return the MACs of a network that are on this switch and on another, sorted.
@@ -156,7 +156,7 @@ class Topology:
         ports = self._tunnels.get(dpid, {})
         tunnels: list[int] = []
         local: list[int] = []
-        for port_id in sorted(locations):
+        for port_id in locations:
             at, port_no = port_id
             if at == dpid:
                 if self.is_active(port_id):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import astuple, replace
 
 from ryu_l2iso.state.changes import Changes
 from ryu_l2iso.state.ports import AssignedPort, InterfaceFact, OFPort
@@ -78,7 +77,7 @@ class PortFacts:
         self._is_known = True
         assigned = self._assigned.get(port.port_no)
         if assigned is not None and assigned.name is None:
-            self.put_assigned(port.port_no, replace(assigned, name=port.name))
+            self.put_assigned(port.port_no, assigned._replace(name=port.name))
         self._note_of_port(port.port_no)
         # What REST says goes by the name that the port has by now.
         return set() if before == now and assigned is None else {port.port_no}
@@ -204,7 +203,7 @@ class PortFacts:
         if assigned == AssignedPort(name=assigned.name):
             self.put_assigned(port_no, None)
         else:
-            self.put_assigned(port_no, replace(assigned, name=port.name if port else None))
+            self.put_assigned(port_no, assigned._replace(name=port.name if port else None))
 
     def put_assigned(self, port_no: int, assigned: AssignedPort | None) -> None:
         """Record just this of a port; None when REST says nothing of it."""
@@ -214,7 +213,7 @@ class PortFacts:
         else:
             self._assigned[port_no] = assigned
         self._mark_assigned(port_no)
-        value = None if assigned is None else astuple(assigned)
+        value = None if assigned is None else tuple(assigned)
         self._note(RecordId(ASSIGNED_PORTS, (self._dpid, port_no)), value)
         self._note_of_port(port_no)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import replace
 from typing import Callable
 
 from ryu_l2iso.state.changes import Changes, PortChange
@@ -144,7 +143,7 @@ class PortTable:
             return False
         when = self._next_event()
         self._of(port_id.dpid).guest_shown(port_id.port_no, when)
-        self._set_past(replace(port, shown=when))
+        self._set_past(port._replace(shown=when))
         return True
 
     def put_of_port(self, dpid: int, port: OFPort, since: int, shown: int) -> None:
@@ -153,7 +152,7 @@ class PortTable:
         self._look_at(dpid, self._of(dpid).put_of_port(port, since, shown))
         known = self._ports.get(PortId(dpid, port.port_no))
         if isinstance(known, VMPort) and (known.since, known.shown) != (since, shown):
-            self._set_past(replace(known, since=since, shown=shown))
+            self._set_past(known._replace(since=since, shown=shown))
 
     def _set_past(self, port: VMPort) -> None:
         """Have a VM port that differs by nothing but its past in the place of what it was."""

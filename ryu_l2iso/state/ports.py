@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import NamedTuple, Union
 
 NW_ID_EXTERNAL = "__NW_ID_EXTERNAL__"
@@ -19,8 +18,7 @@ class PortId(NamedTuple):
     port_no: int
 
 
-@dataclass(frozen=True)
-class OFPort:
+class OFPort(NamedTuple):
     """What OpenFlow says of a port."""
 
     port_no: int
@@ -28,8 +26,7 @@ class OFPort:
     up: bool
 
 
-@dataclass(frozen=True)
-class InterfaceFact:
+class InterfaceFact(NamedTuple):
     """What the OVSDB Interface row says of a port.
 
     ``tunnel_remote`` is the remote address of a tunnel interface that we made, else None.
@@ -45,8 +42,7 @@ class InterfaceFact:
     tag: int | None = None
 
 
-@dataclass(frozen=True)
-class AssignedPort:
+class AssignedPort(NamedTuple):
     """What REST says of a port, by its number.
 
     OVS gives a number to another port when the first is gone; ``name`` is the name that the port
@@ -59,8 +55,7 @@ class AssignedPort:
     name: str | None = None
 
 
-@dataclass(frozen=True)
-class VMPort:
+class VMPort(NamedTuple):
     """A port with a VM behind it; what is not known yet is None.
 
     ``tag`` is the VLAN that the switch has confirmed to have put the port in; ``vlans`` are all
@@ -68,7 +63,8 @@ class VMPort:
 
     ``since`` says which of two ports came first: it is higher for the later one, and 0 for ports
     that were there when their switches connected.  ``shown`` says at which of two ports a guest
-    showed itself last: it is higher there, and 0 where no guest was looked for.
+    showed itself last: it is higher there, and 0 where no guest was looked for.  Neither makes a
+    port another one: they are not compared.
     """
 
     dpid: int
@@ -81,17 +77,28 @@ class VMPort:
     up: bool
     tag: int | None = None
     vlans: frozenset[int] = frozenset()
-    since: int = field(default=0, compare=False)
-    shown: int = field(default=0, compare=False)
+    since: int = 0
+    shown: int = 0
 
     @property
     def id(self) -> PortId:
         """Return where the port is."""
         return PortId(self.dpid, self.port_no)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, VMPort) and self[:_COMPARED] == other[:_COMPARED]
 
-@dataclass(frozen=True)
-class TunnelPort:
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self[:_COMPARED])
+
+
+_COMPARED = VMPort._fields.index("since")
+
+
+class TunnelPort(NamedTuple):
     """A port through which one remote switch is reached."""
 
     dpid: int
@@ -100,8 +107,7 @@ class TunnelPort:
     remote_dpid: int
 
 
-@dataclass(frozen=True)
-class ExternalPort:
+class ExternalPort(NamedTuple):
     """An uplink of the switch to the physical network."""
 
     dpid: int

@@ -7,7 +7,6 @@ change touches is recorded in ``changes`` until somebody takes it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from ryu_l2iso.exceptions import Conflict, NotFound
 from ryu_l2iso.state import restoring
@@ -118,13 +117,13 @@ class State:
         current = self._network_of(port_id)
         if current is not None:
             raise Conflict(f"port_no: the port is in network {current}")
-        self.ports.assign(port_id, replace(self._assigned(port_id), network_id=network_id))
+        self.ports.assign(port_id, self._assigned(port_id)._replace(network_id=network_id))
 
     def ensure_port(self, network_id: str, port_id: PortId) -> None:
         """Put a port into a network, out of the one that it is in; raises NotFound."""
         self._check_takes_ports(network_id)
         if self._network_of(port_id) != network_id:
-            self.ports.assign(port_id, replace(self._assigned(port_id), network_id=network_id))
+            self.ports.assign(port_id, self._assigned(port_id)._replace(network_id=network_id))
 
     def remove_port(self, network_id: str, port_id: PortId) -> None:
         """Take a port out of a network.
@@ -180,7 +179,7 @@ class State:
         for port_no in self.tunnel_ports(port_id.dpid):
             if self._tunnel_remote(PortId(port_id.dpid, port_no)) == remote_dpid:
                 raise Conflict(f"remote_dpid: port {port_no} of the switch leads there")
-        self.ports.assign(port_id, replace(self._assigned(port_id), remote_dpid=remote_dpid))
+        self.ports.assign(port_id, self._assigned(port_id)._replace(remote_dpid=remote_dpid))
 
     def ensure_tunnel(self, port_id: PortId, remote_dpid: int) -> None:
         """Say where a tunnel port leads; Conflict as `add_tunnel`, unless it is the same."""
@@ -192,7 +191,7 @@ class State:
         self.tunnel_remote(port_id)
         if self._assigned(port_id).remote_dpid is None:
             raise Conflict("port_no: the port is made and removed as networks need it")
-        self.ports.assign(port_id, replace(self._assigned(port_id), remote_dpid=None))
+        self.ports.assign(port_id, self._assigned(port_id)._replace(remote_dpid=None))
 
     # -- switches ----------------------------------------------------------------------------
 
@@ -309,7 +308,7 @@ class State:
         return self.ports.facts(port_id.dpid).assigned(port_id.port_no)
 
     def _unassign(self, port_id: PortId) -> None:
-        self.ports.assign(port_id, replace(self._assigned(port_id), network_id=None, mac=None))
+        self.ports.assign(port_id, self._assigned(port_id)._replace(network_id=None, mac=None))
 
     def _network_of(self, port_id: PortId) -> str | None:
         """Return the network that a port is in, by REST or by what is plugged into it."""
@@ -330,7 +329,7 @@ class State:
             raise NotFound(f"port_no: the port is not in network {network_id}")
 
     def _assign_mac(self, port_id: PortId, mac: str) -> None:
-        self.ports.assign(port_id, replace(self._assigned(port_id), mac=mac))
+        self.ports.assign(port_id, self._assigned(port_id)._replace(mac=mac))
 
     def _tunnel_remote(self, port_id: PortId) -> int | None:
         assigned = self._assigned(port_id).remote_dpid

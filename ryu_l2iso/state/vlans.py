@@ -17,7 +17,6 @@ flow it hears what others send.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Callable
 
 from ryu_l2iso.state.changes import Changes
@@ -162,4 +161,4 @@ def differ_by_vlans(old: Port | None, new: Port | None) -> bool:
     """Tell whether two VM ports are the same but for the VLANs that they are in."""
     if not isinstance(old, VMPort) or not isinstance(new, VMPort):
         return False
-    return replace(old, tag=new.tag, vlans=new.vlans) == new
+    return old._replace(tag=new.tag, vlans=new.vlans) == new

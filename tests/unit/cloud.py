@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ryu_l2iso.pipelines.tunnels import desired_tunnels
 from ryu_l2iso.state.interfaces import NETWORK_ID
 from ryu_l2iso.state.locations import ACTIVATE
@@ -44,7 +42,7 @@ class Cloud:
     def tag(self, dpid: int, port_no: int, tag: int | None) -> None:
         """Have OVSDB say which tag a plugged port has."""
         row = self.state.ports.facts(dpid).interfaces[f"tap{port_no}"]
-        self.state.ports.update_interfaces(dpid, {row.name: replace(row, tag=tag)})
+        self.state.ports.update_interfaces(dpid, {row.name: row._replace(tag=tag)})
 
     def unplug(self, dpid: int, port_no: int) -> None:
         """Unplug what is plugged at a port."""

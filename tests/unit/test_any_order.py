@@ -5,7 +5,7 @@ With ``migration = activate`` the order of two locations is a fact of its own: s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Callable
 
 from hypothesis import given, settings
@@ -49,7 +49,7 @@ class World:
     def write(self, dpid: int, name: str, **columns: object) -> None:
         """Write columns of a row that exists; facts about a row that is not there wait."""
         row = self.rows.get((dpid, name), InterfaceFact(name))
-        self.rows[dpid, name] = replace(row, **columns)  # type: ignore[arg-type]
+        self.rows[dpid, name] = row._replace(**columns)  # type: ignore[arg-type]
         self.state.ports.update_interfaces(dpid, {name: self.rows[dpid, name]})
 
     def settle(self) -> None:

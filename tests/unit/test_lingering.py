@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Callable
 
 import pytest
@@ -148,7 +147,7 @@ def test_a_port_that_is_no_vms_any_more_lingers_until_it_has_no_flow(
 ) -> None:
     state, confirmations = tagged.state, tagged.state.confirmations
     tagged.tag(2, 1, 4095)
-    state.ports.update_interfaces(1, {"tap1": replace(gone, tag=KEY)})
+    state.ports.update_interfaces(1, {"tap1": gone._replace(tag=KEY)})
     assert tag_of(state, 2, 1) == KEY, "it is its own VLAN"
     hand_over(tagged)
     # A bundle that was on its way already says nothing of that.
@@ -171,7 +170,7 @@ def test_a_port_that_is_no_vms_any_more_lingers_until_it_has_left_the_vlan(
     """It hears what is sent there, although it may send nothing."""
     state, confirmations = tagged.state, tagged.state.confirmations
     tagged.tag(2, 1, 4095)
-    state.ports.update_interfaces(1, {"tap1": replace(gone, tag=KEY)})
+    state.ports.update_interfaces(1, {"tap1": gone._replace(tag=KEY)})
     hand_over(tagged)
     confirmations.holds(1, NONE, {PortSubject(1)})
     state.ports.retag(1, {"tap1": 4095})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from ryu_l2iso.openflow.flow_entry import pack_flow
@@ -144,8 +142,8 @@ def test_the_ports_of_a_switch_are_those_that_have_had_their_numbers_all_the_tim
     ports.replace_of_ports(1, [tap1, tap2])
     assert numbers(state) == {1, 2}
     ports.set_of_port(1, tap3)
-    ports.set_of_port(1, replace(tap1, up=False))
-    ports.replace_of_ports(1, [tap1, replace(tap2, name="other"), tap3])
+    ports.set_of_port(1, tap1._replace(up=False))
+    ports.replace_of_ports(1, [tap1, tap2._replace(name="other"), tap3])
     assert numbers(state) == {1}
     ports.remove_of_port(1, 1)
     ports.set_of_port(1, tap1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from ryu_l2iso.events import (
@@ -44,7 +42,7 @@ def test_a_port_that_comes_and_goes(port: Port, kind: type[PortEvent]) -> None:
 
 @pytest.mark.parametrize(("port", "kind"), CLASSES)
 def test_a_port_that_differs(port: Port, kind: type[PortEvent]) -> None:
-    renamed = replace(port, name="other")
+    renamed = port._replace(name="other")
     assert told(port, renamed) == [(kind, CHANGED, renamed, port)]
 
 
@@ -61,7 +59,7 @@ def test_nothing_becomes_of_no_port() -> None:
     assert told(None, None) == []
 
 
-OTHER = replace(VM, port_no=9)
+OTHER = VM._replace(port_no=9)
 
 
 def waiting(*changes: PortChange) -> list[PortChange]:
@@ -74,7 +72,7 @@ def waiting(*changes: PortChange) -> list[PortChange]:
 
 
 def test_what_becomes_of_a_port_while_nobody_takes_it_is_one_change() -> None:
-    renamed = replace(VM, name="other")
+    renamed = VM._replace(name="other")
     changes = (
         *(PortChange(None, VM), PortChange(None, OTHER), PortChange(VM, renamed)),
         *(PortChange(OTHER, None), PortChange(None, TUNNEL), PortChange(renamed, VM)),

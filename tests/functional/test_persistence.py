@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Callable
 
 import pytest
 
@@ -95,10 +96,29 @@ def listening(path: Path, *apps: str) -> Controller:
     return controller
 
 
-def test_what_was_registered_is_there_after_a_restart(path: Path) -> None:
+def put_each(controller: Controller) -> None:
+    """Make each of `WRITES` by a request of its own."""
+    for place, body in WRITES.items():
+        assert 200 <= put(controller, place, body) < 300, place
+
+
+def put_all(controller: Controller) -> None:
+    """Make all of `WRITES` in one request."""
+    orders = [
+        {"method": "PUT", "path": path, **({} if body is None else {"body": json.loads(body)})}
+        for path, body in WRITES.items()
+    ]
+    status, told = controller.request("POST", "/v1.0/batch", json.dumps(orders))
+    assert status == 200, told
+    assert all(200 <= one["code"] < 300 for one in json.loads(told)), told
+
+
+@pytest.mark.parametrize("write", [put_each, put_all])
+def test_what_was_registered_is_there_after_a_restart(
+    path: Path, write: Callable[[Controller], None]
+) -> None:
     with listening(path) as controller:
-        for place, body in WRITES.items():
-            assert 200 <= put(controller, place, body) < 300, place
+        write(controller)
         controller.end(signal.SIGKILL)
     with listening(path) as controller:
         assert {place: read(controller, place) for place in READS} == READS

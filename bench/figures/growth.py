@@ -1,7 +1,7 @@
 """Bulk and bind on real switches as the cloud grows: 1, 2 and 4 times the switches and ports.
 
-A network is on at most so many switches in every size, or it would not be the size alone that
-grows: with VMs anywhere, each switch has a tunnel to every other.
+A network is on so few switches that each has tunnels to as many others in every size, or it would
+not be the size alone that grows: with VMs anywhere, each switch has a tunnel to every other.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from bench.figures.bulk import Size
 from bench.harness import Figure, Options, Row, Sample, at_most
 
 FACTORS = (1, 2, 4)
-FULL = Size(12, 12, 240, 30, span=12)
+FULL = Size(12, 12, 240, 30, span=6)
 TINY = Size(1, 1, 4, 3, span=1)
 
 

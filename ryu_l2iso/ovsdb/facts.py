@@ -51,16 +51,8 @@ class InterfaceFacts:
     def read(
         self, dpid: int, rows: Mapping[str, InterfaceRow | None]
     ) -> dict[str, InterfaceFact | None]:
-        """Return name → fact for rows of a switch by name; None for a row that is gone.
-
-        Nothing follows from a tunnel port of ours that has no number yet: it is as good as gone.
-        """
-        return {
-            name: self._read_row(
-                dpid, name, None if row is None or row.is_unnumbered_tunnel else row
-            )
-            for name, row in rows.items()
-        }
+        """Return name → fact for rows of a switch by name; None for a row that is gone."""
+        return {name: self._read_row(dpid, name, row) for name, row in rows.items()}
 
     def forget(self, dpid: int) -> None:
         """Forget what was logged of a switch."""

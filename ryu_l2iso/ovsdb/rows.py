@@ -67,11 +67,6 @@ class InterfaceRow:
         object.__setattr__(self, "remote_dpid", None if mark is None else str_to_dpid(mark))
 
     @property
-    def is_unnumbered_tunnel(self) -> bool:
-        """Tell whether it is a tunnel port of ours that ovs-vswitchd has given no number."""
-        return self.ofport is None and self.remote_dpid is not None
-
-    @property
     def access_tag(self) -> int | None:
         """Return the VLAN of a plain access port; None for a port of any other mode.
 

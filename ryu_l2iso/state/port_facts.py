@@ -113,8 +113,6 @@ class PortFacts:
         touched: set[int] = set()
         for name, row in rows.items():
             before = self.interfaces.pop(name, None)
-            if before is row is None:
-                continue
             for known in (before, row) if before != row else ():
                 if known is not None and known.ofport is not None:
                     touched.add(known.ofport)

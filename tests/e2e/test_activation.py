@@ -62,13 +62,16 @@ def test_a_copy_is_dead_until_its_guest_shows_itself_and_then_the_old_place_is(
 
 
 def test_an_announcement_is_heard_among_any_questions(moving: Moving) -> None:
-    """A guest that is cut off asks for all whom it talked to, and announces itself once."""
+    """A guest that is cut off asks for all whom it talked to, and announces itself once.
+
+    The questions are more than its meter lets through, and fewer than a tap takes at once.
+    """
     source, destination = moving.here, moving.there
     address, asked = moving.movable.vm.address, moving.peers[0].address.ipv4
     moving.prepare(destination)
     moving.movable.switch_over(destination)
     question = arp_request(address.mac, address.ipv4, asked)
-    moving.movable.send_from(destination, *[question] * 500, reverse_arp(address.mac))
+    moving.movable.send_from(destination, *[question] * 50, reverse_arp(address.mac))
     moving.wait_until_reached()
     moving.movable.leave(source)
     assert moving.reached()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from ryu_l2iso.ovsdb import MARK, InterfaceRow
@@ -81,13 +79,6 @@ def test_a_tunnel_of_ours_is_no_vm_whatever_it_carries() -> None:
         port_external_ids=OURS,
     )
     assert interface_fact(row) == (InterfaceFact("gre0", 5, tunnel_remote="192.0.2.2"), "")
-
-
-def test_a_tunnel_of_ours_without_a_number_is_as_good_as_gone() -> None:
-    tunnel = replace(tunnel_row(remote_ip="192.0.2.2"), ofport=None)
-    vm = replace(vm_row(iface_id="vif", attached_mac=MAC), ofport=None)
-    found = InterfaceFacts().read(1, {"gre0": tunnel, "tap0": vm})
-    assert found == {"gre0": None, "tap0": InterfaceFact("tap0", None, "vif", MAC)}
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "fa:16:3e:00:00", f"{MAC}:00", f" {MAC}"])

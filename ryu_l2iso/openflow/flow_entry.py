@@ -10,7 +10,7 @@ flow-mod (7.3.4.1) in the same way.
 from __future__ import annotations
 
 from struct import Struct
-from typing import Any, Callable, NamedTuple, TypeVar, Union
+from typing import NamedTuple, Union
 
 from ryu_l2iso.openflow.framing import WireError
 from ryu_l2iso.openflow.instructions import Does, pack_instructions, unpack_instructions
@@ -58,44 +58,10 @@ class OpaqueFlow(NamedTuple):
 
 InstalledFlow = Union[Flow, OpaqueFlow]
 
-_T = TypeVar("_T")
-_P = TypeVar("_P", bound="tuple[Any, ...]")
-
 
 def pack_key(table: int, priority: int, match: Match) -> bytes:
     """Return the key of the flow with this table, priority and match."""
     return _KEY.pack(table, priority) + pack_match(match)
-
-
-class Shared(dict[_T, _T]):
-    """Gives for each value the first that equaled it, so that it is in memory once.
-
-    `REMEMBERED` are; then it forgets all of them.
-    """
-
-    def __missing__(self, value: _T) -> _T:
-        """Remember a value, and return it."""
-        if len(self) >= REMEMBERED:
-            self.clear()
-        self[value] = value
-        return value
-
-
-class _Packed(dict[_P, bytes]):
-    """Gives for each value its bytes, which are remembered as by `Shared`.
-
-    It keeps no order, as a cache of the standard library would: memory that is only looked at is
-    the cheaper by far.
-    """
-
-    def __init__(self, pack: Callable[..., bytes]) -> None:
-        self._pack = pack
-
-    def __missing__(self, value: _P) -> bytes:
-        if len(self) >= REMEMBERED:
-            self.clear()
-        self[value] = packed = self._pack(*value)
-        return packed
 
 
 def _pack_body(
@@ -108,19 +74,26 @@ def _pack_body(
     return _BODY.pack(0, cookie) + pack_instructions(Does(actions, goto, meter, metadata))
 
 
-_keys: _Packed[tuple[int, int, Match]] = _Packed(pack_key)
-_bodies: _Packed[tuple[int, tuple[Action, ...], int | None, int | None, int | None]] = _Packed(
-    _pack_body
-)
+# What was packed before, as much as is `REMEMBERED`.  A cache of the standard library would keep
+# the order of use as well: memory that is only looked at is cheaper by far.
+_keys: dict[tuple[int, int, Match], bytes] = {}
+_bodies: dict[tuple[int, tuple[Action, ...], int | None, int | None, int | None], bytes] = {}
 
 
 def pack_flow(flow: Flow) -> Entry:
     """Return a flow of ours as bytes; a body may be longer than a message can hold."""
     table, priority, match, actions, goto, cookie, meter, metadata = flow
-    return (
-        _keys[table, priority, match],
-        _bodies[cookie, actions, goto, meter, metadata],
-    )
+    named, does = (table, priority, match), (cookie, actions, goto, meter, metadata)
+    key, body = _keys.get(named), _bodies.get(does)
+    if key is None:
+        if len(_keys) >= REMEMBERED:
+            _keys.clear()
+        key = _keys[named] = pack_key(table, priority, match)
+    if body is None:
+        if len(_bodies) >= REMEMBERED:
+            _bodies.clear()
+        body = _bodies[does] = _pack_body(cookie, actions, goto, meter, metadata)
+    return key, body
 
 
 def unpack_flow(entry: Entry) -> InstalledFlow:

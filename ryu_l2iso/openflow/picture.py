@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
 
-from ryu_l2iso.openflow.flow_entry import Shared
+from ryu_l2iso.openflow.flow_entry import REMEMBERED
 from ryu_l2iso.openflow.plan import Contents, Key, Plan, compare, is_stale
 from ryu_l2iso.pipelines.flow import Piece
 from ryu_l2iso.state.subjects import Subject
 
-_shared: Shared[tuple[Key, ...]] = Shared()
-"""Names of what is desired for a subject: most switches hold the same for it."""
+_shared: dict[tuple[Key, ...], tuple[Key, ...]] = {}
+"""Names of what is desired for a subject, in memory once: most switches hold the same for it."""
 
 
 class Desired:
@@ -31,7 +31,10 @@ class Desired:
         ``is_filled`` says whether anything is wanted for it, if it is left out as well.
         """
         if is_filled:
-            self.names[subject] = _shared[tuple(map(self.contents.add, pieces))]
+            names = tuple(map(self.contents.add, pieces))
+            if len(_shared) >= REMEMBERED and names not in _shared:
+                _shared.clear()
+            self.names[subject] = _shared.setdefault(names, names)
         else:
             self.empty.add(subject)
 

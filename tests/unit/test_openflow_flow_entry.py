@@ -8,19 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ryu_l2iso.openflow import flow_entry, wire
+from ryu_l2iso.openflow import flow_entry, picture, wire
 from ryu_l2iso.openflow.flow_entry import (
     LONGEST_BODY,
     Entry,
     InstalledFlow,
     OpaqueFlow,
-    Shared,
     as_packed,
     pack_flow,
     unpack_flow,
 )
 from ryu_l2iso.openflow.framing import WireError
+from ryu_l2iso.openflow.picture import Desired
 from ryu_l2iso.pipelines.flow import MULTICAST, Flow, Match, Output, SetTunnelId
+from ryu_l2iso.state.subjects import PortSubject
 from tests.unit.openflow_shapes import (
     COOKIE,
     DATAPATH,
@@ -237,13 +238,31 @@ def test_the_longest_body_fits_into_a_bundle() -> None:
     wire.pack_bundle_add(1, wire.pack_flow_add(entry, 1))
 
 
-def test_equal_values_are_in_memory_once_as_far_as_there_is_room(
+def test_what_was_packed_is_in_memory_once_as_far_as_there_is_room(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(flow_entry, "REMEMBERED", 2)
-    shared: Shared[tuple[int, ...]] = Shared()
-    first = shared[tuple(range(5))]
-    assert shared[tuple(range(5))] is first
-    for number in range(10):
-        assert shared[(number,)] == (number,)
+    monkeypatch.setattr(flow_entry, "_keys", keys := dict[object, bytes]())
+    monkeypatch.setattr(flow_entry, "_bodies", bodies := dict[object, bytes]())
+    first, again = (pack_flow(flow(Match(in_port=1), (Output(7),))) for _ in range(2))
+    assert first[0] is again[0]
+    assert first[1] is again[1]
+    for number in range(1, 10):
+        one = flow(Match(in_port=number), (Output(number),))
+        assert unpack_flow(pack_flow(one)) == one
+        assert len(keys) <= 2
+        assert len(bodies) <= 2
+
+
+def test_names_of_what_is_desired_are_in_memory_once_as_far_as_there_is_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(picture, "REMEMBERED", 2)
+    monkeypatch.setattr(picture, "_shared", shared := dict[object, object]())
+    switches = Desired(), Desired()
+    for number in range(1, 10):
+        for desired in switches:
+            desired.put(PortSubject(number), [flow(Match(in_port=number))], True)
+        first, second = (desired.names[PortSubject(number)] for desired in switches)
+        assert first is second
         assert len(shared) <= 2

@@ -221,6 +221,27 @@ def test_what_is_told_again_as_it_is_known_is_not_looked_at() -> None:
     assert facts.set_of_port(second, 6) == facts.set_of_port(second, 7) == {2}
 
 
+def test_nothing_is_marked_of_switches_that_nobody_programs() -> None:
+    """Whatever comes to them and to the others: VMs, networks in common, tunnels."""
+    cloud = Cloud()
+    cloud.state.changes.only_for({2})
+    cloud.network("red", 10)
+    for dpid in (1, 2):
+        cloud.switch(dpid)
+        cloud.plug(dpid, 1, "red", f"02:00:00:00:00:0{dpid}")
+    cloud.update_tunnels()
+    assert cloud.state.changes.subjects.keys() == {2}
+
+
+def test_a_vm_port_is_the_same_whatever_its_past() -> None:
+    port = VMPort(1, 1, "tap1", "i1", "red", 10, MAC, up=True)
+    moved = port._replace(since=5, shown=6)
+    assert port == moved
+    assert {port, moved} == {moved}
+    assert port != port._replace(tag=10)
+    assert port != (*port,)
+
+
 def test_a_port_that_rest_alone_describes_is_a_complete_vm_port(state: State) -> None:
     state.ports.set_of_port(1, OFPort(1, "tap1", up=True))
     state.add_mac("red", P1, MAC)

@@ -18,8 +18,10 @@ AT_ONCE = 100
 
 TIMEOUT = 120.0
 
+_BATCH = "/batch"
+
 Call = tuple[str, str, Any]
-"""Method, path, below /v1.0, and value to be sent as JSON or None."""
+"""Method, path below /v1.0, and value to be sent as JSON or None."""
 
 
 def networks(numbers: Iterable[int], keys: bool = True) -> list[Call]:
@@ -62,7 +64,19 @@ class Plugin:
 
     def call(self, calls: Iterable[Call]) -> None:
         """Make calls one after the other, on one connection; raises RuntimeError for a refusal."""
-        self._send((method, f"/v1.0{path}", value) for method, path, value in calls)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=TIMEOUT)
+        try:
+            for method, path, value in calls:
+                body = None if value is None else json.dumps(value)
+                connection.request(method, f"/v1.0{path}", body)
+                response = connection.getresponse()
+                text = response.read().decode(errors="replace")
+                told = json.loads(text) if path == _BATCH and response.status == 200 else []
+                refused = [one for one in told if one["code"] >= 300]
+                if response.status >= 300 or refused:
+                    raise RuntimeError(f"{method} {path}: {response.status} {refused or text}")
+        finally:
+            connection.close()
 
     def call_in_parallel(self, calls: list[Call]) -> None:
         """Make calls on several connections; two calls of a connection keep their order."""
@@ -76,18 +90,4 @@ class Plugin:
             for method, path, body in calls
         ]
         starts = range(0, len(orders), self._at_once)
-        self._send(("POST", "/v1.0/batch", orders[n : n + self._at_once]) for n in starts)
-
-    def _send(self, requests: Iterable[Call]) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=TIMEOUT)
-        try:
-            for method, path, value in requests:
-                connection.request(method, path, None if value is None else json.dumps(value))
-                response = connection.getresponse()
-                text = response.read().decode(errors="replace")
-                told = json.loads(text) if path == "/v1.0/batch" and response.status == 200 else []
-                refused = [one for one in told if one["code"] >= 300]
-                if response.status >= 300 or refused:
-                    raise RuntimeError(f"{method} {path}: {response.status} {refused or text}")
-        finally:
-            connection.close()
+        self.call(("POST", _BATCH, orders[n : n + self._at_once]) for n in starts)

@@ -222,9 +222,7 @@ class Peer:
 
     # Ports
 
-    def take_ports(
-        self, changed: Callable[[PortStatus], None], pass_on: bool = False
-    ) -> list[OFPort]:
+    def take_ports(self, changed: Callable[[PortStatus], None], pass_on: bool) -> list[OFPort]:
         """Return the real ports; ``changed`` is told of each that changes from now on.
 
         With ``pass_on`` the framework is as well.
@@ -354,7 +352,7 @@ class Peer:
         elif kind == PORT_STATUS:
             status = unpack_port_status(buf)
             self._count([status.port])
-            if status.is_real:
+            if is_real(status.port):
                 self._port_changed(status)
             return inspection.plain_port_status(buf) if self._passes_ports_on else None
         return None

@@ -26,11 +26,6 @@ class PortStatus(NamedTuple):
     port: OFPort
     gone: bool
 
-    @property
-    def is_real(self) -> bool:
-        """Tell whether it is about a real port; LOCAL and its like are none."""
-        return is_real(self.port)
-
 
 def is_real(port: OFPort) -> bool:
     """Tell whether a port is a real one; LOCAL and its like are none."""

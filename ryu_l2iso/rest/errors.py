@@ -37,11 +37,11 @@ def unexpected() -> L2IsoError:
 
 def content_of(error: L2IsoError) -> dict[str, Any]:
     """Return what is told of an error: HTTP status, its title, and the message."""
-    code = code_of(error)
+    code = _code_of(error)
     return {"code": code, "title": status_reasons[code], "message": str(error)}
 
 
-def code_of(error: L2IsoError) -> int:
+def _code_of(error: L2IsoError) -> int:
     """Return the HTTP status that tells of an error."""
     if isinstance(error, Refused):
         return error.code

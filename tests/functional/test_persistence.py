@@ -351,10 +351,15 @@ def seconds_to_read(records: Sequence[Record]) -> float:
         "import json, sys; text = sys.stdin.read()\n"
         "for _ in range(4): {(t, *key): tuple(v) for t, key, v in json.loads(text)}"
     )
-    before = os.times()
+    before = seconds_of_children()
     subprocess.run([sys.executable, "-c", read_all], input=text.encode(), check=True)
-    after = os.times()
-    return after.children_user + after.children_system - before[2] - before[3]
+    return seconds_of_children() - before
+
+
+def seconds_of_children() -> float:
+    """Return the processor time of the processes that have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def processor_seconds(pid: int) -> float:

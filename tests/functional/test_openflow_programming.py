@@ -211,6 +211,8 @@ def test_restarted_switch_is_filled_again(ovs: OVS, controller: Controller) -> N
     ovs.add_bridge("br0", DPID, controller.target)
     controller.synced(DPID)
     ovs.restart_vswitchd()
+    # A change returns when ovs-vswitchd has the bridge, and listens where it is asked for flows.
+    ovs.vsctl("set", "bridge", "br0", "external_ids:restarted=true")
     wait_until(lambda: ovs.flows("br0") == lines(controller, Flow), "all flows, back again")
     controller.synced(DPID)
     assert_installed(ovs, controller)
